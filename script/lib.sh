@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# What the scripts of this directory share: sourced by them, never run. It leaves the caller in the root of the clone.
+
+shopt -s inherit_errexit # set -e inside $(...) too
+unset CDPATH
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$root" || exit
+
+# Debian's own interpreter: another python3 that comes first on PATH would lack the modules that Debian packages.
+# shellcheck disable=SC2034  # used by the scripts that source this file
+python=/usr/bin/python3
+
+name=script/${0##*/}
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s: %s\n' "$name" "$*" >&2; }
+die() {
+    warn "$*"
+    exit 1
+}
+wrong_usage() {
+    warn "$* (--help tells the options)"
+    exit 2
+}
+
+# The comment at the top of a script is its help: one text to keep right.
+show_help() { sed -n '2,/^[^#]*$/s/^# \{0,1\}//p' "$0"; }
+
+# quietly COMMAND...: output that nobody needs to read unless the command fails.
+quietly() {
+    local output status=0
+    output=$("$@" 2>&1) || status=$?
+    ((status == 0)) || printf '%s\n' "$output" >&2
+    return "$status"
+}
+
+# The directory of the newest PostgreSQL's programs, which Debian keeps off PATH; fails if there is no server.
+postgres_bin() {
+    local initdb
+    initdb=$(printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -n 1)
+    [[ -x $initdb ]] && printf '%s\n' "${initdb%/initdb}"
+}
+
+# files PATTERN...: the clone's own files that match, tracked or new, never ignored ones.
+# A copy of the sources without git's data is searched as it is. safe.directory: root may look at a user's clone.
+files() {
+    if git -c safe.directory="$root" rev-parse --git-dir >/dev/null 2>&1; then
+        git -c safe.directory="$root" ls-files --cached --others --exclude-standard --deduplicate -- "$@" |
+            while IFS= read -r file; do [[ ! -f $file ]] || printf '%s\n' "$file"; done
+    else
+        local pattern
+        for pattern in "$@"; do
+            find . \( -path ./build -o -path ./var -o -path ./.git \) -prune -o -type f -path "./$pattern" -printf '%P\n'
+        done
+    fi
+}

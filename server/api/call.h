@@ -1,0 +1,59 @@
+/* One request to the API on a worker: who calls, with what, and what is answered. */
+#pragma once
+
+#include "api/arguments.h"
+#include "api/faults.h"
+#include "api/routes.h"
+#include "auth/caller.h"
+#include "db/connection.h"
+#include "http/reply.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+
+/* What all calls share. */
+struct api {
+    const struct db_settings *database;
+    const struct auth_settings *auth;
+    const char *frontend_url; /* where browsers are sent to; NULL: nowhere */
+    bool signup_open;
+    atomic_bool draining; /* /readyz says so */
+};
+
+/* What one worker has for itself. */
+struct api_worker {
+    struct api *api;
+    struct db *db;
+};
+
+struct call {
+    struct http_request *request;
+    const struct api_route *route;
+    struct api *api;
+    struct db *db;
+    struct caller caller; /* as the credentials prove */
+    char caller_text[CALLER_TEXT_SIZE];
+    struct arguments arguments;
+    struct faults faults;
+    json_t *document; /* the body */
+    char secret[64]; /* made by `prepare`, told by `finish` */
+    char secret_hash[72];
+    char password_hash[128];
+};
+
+/* Handles a request by its row of the route table: the `handle` of every http_route of the API. `worker` is a
+ * struct api_worker. */
+void call_handle(struct http_request *request, void *worker);
+
+/* Leaves the answer for a statement that failed. */
+void call_reply_outcome(struct call *call, enum db_outcome outcome);
+
+/* Leaves the answer for a statement that found nothing for this caller: 404, 401 or 403. */
+void call_reply_miss(struct call *call);
+
+/* Runs a statement with the call's arguments; while the database is away, as long as the route has patience. */
+enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
+                           void *context);
+
+/* The same, for the first column of the first row. */
+enum db_outcome call_query_text(struct call *call, const struct db_statement *statement, char **value);

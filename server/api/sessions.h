@@ -1,0 +1,15 @@
+/* Signing in and out, for people with browsers. */
+#pragma once
+
+#include <stdbool.h>
+
+struct call;
+
+/* Compares the body's e-mail address and password. True: the arguments `user_id` and `caller` are that user's. False: an
+ * answer was left (401). An unknown address takes as long as a wrong password. */
+bool sessions_check_password(struct call *call);
+
+void sessions_login_page(struct call *call); /* GET /auth/login */
+void sessions_login(struct call *call);      /* POST /auth/login */
+void sessions_logout(struct call *call);     /* GET or POST /auth/logout */
+void sessions_check(struct call *call);      /* GET /auth/check */

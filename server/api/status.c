@@ -1,0 +1,39 @@
+#include "api/status.h"
+
+#include "api/call.h"
+#include "api/specification.h"
+#include "db/migrate.h"
+
+#include <string.h>
+
+static void reply_text(struct call *call, const char *json) {
+    http_reply_static(call->request, 200, HTTP_JSON, json, strlen(json));
+}
+
+void status_root(struct call *call) {
+    reply_text(call, "{\"status\": \"OK\"}");
+}
+
+void status_alive(struct call *call) {
+    reply_text(call, "{\"status\": \"ok\"}");
+}
+
+void status_ready(struct call *call) {
+    int version;
+    if (atomic_load(&call->api->draining))
+        http_reply_error(call->request, 503, "The server is about to end");
+    else if (migrate_version(call->db, &version) != DB_OK)
+        http_reply_error(call->request, 503, "The database is away");
+    else if (version < migrate_version_wanted())
+        http_reply_error(call->request, 503, "The database's schema is too old: run carbond migrate");
+    else
+        reply_text(call, "{\"status\": \"ok\"}");
+}
+
+void status_specification_json(struct call *call) {
+    http_reply_static(call->request, 200, HTTP_JSON, specification_json, specification_json_size);
+}
+
+void status_specification_yaml(struct call *call) {
+    http_reply_static(call->request, 200, "application/yaml", specification_yaml, specification_yaml_size);
+}

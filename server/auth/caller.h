@@ -1,0 +1,44 @@
+/* Who is asking: what a request's credentials prove. */
+#pragma once
+
+#include "auth/jwt.h"
+#include "base/id.h"
+#include "db/connection.h"
+#include "http/request.h"
+
+#include <stdbool.h>
+
+/* What a project token may do, as stored. */
+enum { ACCESS_READ = 1, ACCESS_WRITE = 2 };
+
+enum caller_kind {
+    CALLER_NOBODY, /* no credentials, or some that nobody holds */
+    CALLER_USER,
+    CALLER_PROJECT, /* a project token */
+};
+
+struct caller {
+    enum caller_kind kind;
+    int access;      /* of a project token */
+    bool everywhere; /* authentication is switched off: a member and admin of everything */
+    bool by_cookie;  /* a browser may have sent the credentials without its user's will */
+    char user_id[ID_TEXT_SIZE];
+    char project_id[ID_TEXT_SIZE];
+};
+
+struct auth_settings {
+    bool none; /* everyone is the local admin */
+    struct jwt_policy jwt;
+};
+
+/* Looks the credentials up. The first that is present decides: x-api-token, Authorization: Bearer, the cookie
+ * user_session, the URL's token. Blocks on the database; notes the use of a token, at most every five minutes. */
+enum db_outcome caller_find(const struct auth_settings *settings, struct db *db, const struct http_request *request,
+                            struct caller *caller);
+
+#define CALLER_SESSION_COOKIE "user_session"
+
+enum { CALLER_TEXT_SIZE = 2 * ID_TEXT_SIZE + 8 };
+
+/* As a value of the database's type `caller`. */
+void caller_format(const struct caller *caller, char text[CALLER_TEXT_SIZE]);

@@ -1,0 +1,27 @@
+#include "auth/secret.h"
+
+#include <sodium.h>
+#include <string.h>
+
+enum { PREFIX_SIZE = 4, RANDOM_SIZE = 32 };
+
+_Static_assert(SECRET_SIZE == PREFIX_SIZE + sodium_base64_ENCODED_LEN(RANDOM_SIZE,
+                                                                      sodium_base64_VARIANT_URLSAFE_NO_PADDING),
+               "a secret is its prefix and its random bits");
+_Static_assert(SECRET_HASH_SIZE == 2 + 2 * crypto_hash_sha256_BYTES + 1, "a hash is SHA-256 in hexadecimal");
+
+void secret_new(const char prefix[4], char secret[SECRET_SIZE]) {
+    unsigned char bits[RANDOM_SIZE];
+    randombytes_buf(bits, sizeof bits);
+    memcpy(secret, prefix, PREFIX_SIZE);
+    sodium_bin2base64(secret + PREFIX_SIZE, SECRET_SIZE - PREFIX_SIZE, bits, sizeof bits,
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    sodium_memzero(bits, sizeof bits);
+}
+
+void secret_hash(const char *secret, char hash[SECRET_HASH_SIZE]) {
+    unsigned char digest[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(digest, (const unsigned char *)secret, strlen(secret));
+    memcpy(hash, "\\x", 2);
+    sodium_bin2hex(hash + 2, SECRET_HASH_SIZE - 2, digest, sizeof digest);
+}

@@ -1,0 +1,79 @@
+#include "base/id.h"
+#include "command/command.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int command_outcome(enum db_outcome outcome, const char *message) {
+    switch (outcome) {
+    case DB_OK: return EXIT_DONE;
+    case DB_AWAY: fprintf(stderr, "carbond: the database cannot be reached: %s\n", message); return EXIT_DATABASE;
+    case DB_TAKEN: fprintf(stderr, "carbond: this is there already: %s\n", message); return EXIT_FAILED;
+    case DB_REFUSED:
+    case DB_FAILED: break;
+    }
+    fprintf(stderr, "carbond: the database refused: %s\n", message);
+    return EXIT_FAILED;
+}
+
+int command_query(const struct config *config, const struct db_statement *statement, struct arguments *arguments,
+                  db_row_handler *handler, void *context) {
+    const struct db_settings settings = {.url = config->database_url, .prepared_statements = false};
+    const char *values[DB_PARAMETERS];
+    struct db *db = db_new(&settings);
+    if (!db)
+        return command_outcome(DB_FAILED, "out of memory");
+    if (!arguments_get(arguments, "caller"))
+        arguments_set(arguments, "caller", "(,,t)");
+    arguments_bind(arguments, statement, values);
+    int status = command_outcome(db_query(db, statement, values, handler, context), db_message(db));
+    db_free(db);
+    return status;
+}
+
+struct id_printing {
+    bool printed;
+};
+
+static bool print_id(void *context, const struct db_row *row) {
+    struct id_printing *printing = context;
+    json_t *answer = row->columns[0] ? json_loads(row->columns[0], JSON_DECODE_ANY, NULL) : NULL;
+    const char *id = json_string_value(json_object_get(answer, "id"));
+    if (id)
+        printf("%s\n", id);
+    printing->printed = id != NULL;
+    json_decref(answer);
+    return true;
+}
+
+int command_print_id(const struct config *config, const struct db_statement *statement, struct arguments *arguments,
+                     const char *missing) {
+    struct id_printing printing = {false};
+    int status = command_query(config, statement, arguments, print_id, &printing);
+    if (status != EXIT_DONE || printing.printed)
+        return status;
+    fprintf(stderr, "carbond: %s\n", missing);
+    return EXIT_FAILED;
+}
+
+bool command_is_id(const char *option, const char *text) {
+    struct id id;
+    if (id_parse(text, &id))
+        return true;
+    fprintf(stderr, "carbond: --%s should be a UUID\n", option);
+    return false;
+}
+
+bool command_read_line(const char *what, char *line, size_t room) {
+    if (!fgets(line, (int)room, stdin))
+        line[0] = '\0';
+    size_t length = strcspn(line, "\r\n");
+    if (length && length < room - 1) {
+        line[length] = '\0';
+        return true;
+    }
+    fprintf(stderr, "carbond: expected %s on standard input\n", what);
+    return false;
+}

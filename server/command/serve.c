@@ -1,0 +1,199 @@
+#include "api/call.h"
+#include "api/purge.h"
+#include "base/log.h"
+#include "command/command.h"
+#include "db/migrate.h"
+#include "http/server.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PASSWORD_WORKERS = 2 /* each takes 64 MiB while it works */ };
+
+/* Everything that lives as long as the server. */
+struct service {
+    struct db_settings database;
+    struct auth_settings auth;
+    struct http_server_settings http;
+    struct api api;
+    struct api_worker inline_worker;
+    struct http_route *routes;
+    struct http_server *server;
+    struct purge *purge;
+};
+
+/* ---- configuration */
+
+static void configure_log(const struct config *config) {
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    enum log_level level = LOG_LEVEL_INFO;
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (strcmp(config->log_level, levels[i]) == 0)
+            level = (enum log_level)i;
+    log_configure(level, strcmp(config->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT);
+}
+
+static bool is_loopback(const char *listen) {
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 || strncmp(listen, "localhost:", 10) == 0;
+}
+
+static bool configure(struct service *service, const struct config *config) {
+    service->database = (struct db_settings){config->database_url, config->statement_timeout, config->prepared_statements};
+    service->auth = (struct auth_settings){
+        .none = strcmp(config->auth, "none") == 0,
+        .jwt = {.require_expiry = config->jwt_require_exp, .issuer = config->jwt_issuer, .audience = config->jwt_audience},
+    };
+    service->http = (struct http_server_settings){
+        .listen = config->listen,
+        .cors_origins = config->cors_origins,
+        .cors_origin_count = config->cors_origin_count,
+        .connection_limit = (unsigned)config->connection_limit,
+        .idle_timeout = config->idle_timeout,
+        .stream_patience = config->stream_deadline,
+    };
+    service->api.database = &service->database;
+    service->api.auth = &service->auth;
+    service->api.frontend_url = config->frontend_url;
+    service->api.signup_open = strcmp(config->signup, "open") == 0;
+    service->inline_worker.api = &service->api;
+    if (service->auth.none && !config->auth_none_anywhere && !is_loopback(config->listen)) {
+        log_error("with --auth none, whoever reaches the server is its admin: listen on loopback, or say "
+                  "--auth-none-anywhere true");
+        return false;
+    }
+    const char *problem = config->jwt_key_file ? jwt_policy_read_key(&service->auth.jwt, config->jwt_key_file) : NULL;
+    if (problem)
+        log_error("cannot use the JWT key", "file", config->jwt_key_file, "reason", problem);
+    return !problem;
+}
+
+/* ---- workers */
+
+static void *new_worker(void *owner) {
+    struct api_worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return NULL;
+    worker->api = owner;
+    worker->db = db_new(worker->api->database);
+    if (worker->db)
+        return worker;
+    free(worker);
+    return NULL;
+}
+
+static void free_worker(void *context) {
+    struct api_worker *worker = context;
+    db_free(worker->db);
+    free(worker);
+}
+
+static void interrupt_worker(void *context) {
+    struct api_worker *worker = context;
+    db_cancel(worker->db);
+}
+
+/* In the order of enum route_lane. */
+static bool add_lanes(struct service *service, const struct config *config) {
+    const struct {
+        const char *name;
+        int threads;
+    } lanes[] = {{"worker", config->workers}, {"stream", config->stream_workers}, {"password", PASSWORD_WORKERS}};
+    for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
+        const struct lane_settings settings = {
+            .name = lanes[i].name,
+            .threads = lanes[i].threads,
+            .capacity = (size_t)config->queue_size,
+            .new_context = new_worker,
+            .free_context = free_worker,
+            .interrupt = interrupt_worker,
+            .owner = &service->api,
+        };
+        if (!http_server_add_lane(service->server, &settings))
+            return false;
+    }
+    return true;
+}
+
+/* ---- start and end */
+
+/* A database that is away may come back: /readyz says 503 until then. One whose schema is too old will not mend itself. */
+static bool schema_is_current(const struct service *service) {
+    int version;
+    struct db *db = db_new(&service->database);
+    if (!db)
+        return false;
+    enum db_outcome outcome = migrate_version(db, &version);
+    db_free(db);
+    if (outcome != DB_OK || version >= migrate_version_wanted())
+        return true;
+    log_error("the database's schema is too old: run carbond migrate", "version", log_number(version).text, "wanted",
+              log_number(migrate_version_wanted()).text);
+    return false;
+}
+
+static bool start(struct service *service, const struct config *config) {
+    service->routes = api_http_routes();
+    if (service->routes)
+        service->server = http_server_new(&service->http, service->routes, api_route_count, &service->inline_worker);
+    if (!service->server || !add_lanes(service, config)) {
+        log_error("cannot start", "reason", "out of memory or threads");
+        return false;
+    }
+    service->purge = purge_start(&service->database);
+    return service->purge && http_server_start(service->server);
+}
+
+static void sleep_seconds(int seconds) {
+    struct timespec rest = {.tv_sec = seconds};
+    while (nanosleep(&rest, &rest) != 0)
+        ;
+}
+
+/* First the load balancer learns that we go, then new connections end, then what has begun is answered. */
+static void wind_down(struct service *service, const struct config *config) {
+    log_info("ending", "drain_delay", log_number(config->drain_delay).text, "grace", log_number(config->grace).text);
+    atomic_store(&service->api.draining, true);
+    http_server_drain(service->server);
+    sleep_seconds(config->drain_delay);
+    if (!http_server_finish(service->server, config->grace * 1000))
+        log_warn("requests were cut off at the end of the grace time");
+}
+
+static void stop(struct service *service) {
+    http_server_free(service->server);
+    purge_stop(service->purge);
+    free(service->routes);
+    jwt_policy_free(&service->auth.jwt);
+}
+
+int command_serve(const struct config *config) {
+    struct service service = {0};
+    sigset_t ends;
+    int received;
+    configure_log(config);
+    if (!configure(&service, config)) {
+        jwt_policy_free(&service.auth.jwt);
+        return EXIT_USAGE;
+    }
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    int status = EXIT_FAILED;
+    if (schema_is_current(&service) && start(&service, config)) {
+        log_info("listening", "address", http_server_address(service.server), "version", CARBOND_VERSION, "auth",
+                 config->auth);
+        sigwait(&ends, &received);
+        wind_down(&service, config);
+        status = EXIT_DONE;
+    }
+    stop(&service);
+    if (status == EXIT_DONE)
+        log_info("ended");
+    return status;
+}

@@ -1,0 +1,91 @@
+#include "auth/password.h"
+#include "command/command.h"
+#include "statements.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SHORTEST_PASSWORD = 8, LINE_SIZE = 1100 };
+
+/* Reads a password and hashes it; EXIT_DONE, or what to exit with. */
+static int read_password(char hash[PASSWORD_HASH_SIZE]) {
+    char line[LINE_SIZE];
+    if (!command_read_line("a password", line, sizeof line))
+        return EXIT_USAGE;
+    if (strlen(line) < SHORTEST_PASSWORD) {
+        fprintf(stderr, "carbond: a password has at least %d characters\n", SHORTEST_PASSWORD);
+        return EXIT_USAGE;
+    }
+    if (password_hash(line, hash))
+        return EXIT_DONE;
+    fprintf(stderr, "carbond: out of memory\n");
+    return EXIT_FAILED;
+}
+
+static bool is_email(const char *text) {
+    const char *at = strchr(text, '@');
+    if (at && at != text && at[1] && !strchr(at + 1, '@'))
+        return true;
+    fprintf(stderr, "carbond: --email should be an e-mail address\n");
+    return false;
+}
+
+int command_user_add(const struct config *config) {
+    char hash[PASSWORD_HASH_SIZE];
+    struct arguments arguments = {0};
+    if (!is_email(config->email) || (config->id && !command_is_id("id", config->id)))
+        return EXIT_USAGE;
+    if (config->password_stdin) {
+        int status = read_password(hash);
+        if (status != EXIT_DONE)
+            return status;
+        arguments_set(&arguments, "password_hash", hash);
+    }
+    arguments_set(&arguments, "id", config->id);
+    arguments_set(&arguments, "email", config->email);
+    arguments_set(&arguments, "name", config->name);
+    return command_print_id(config, &sql_user_create, &arguments, "the user was not added");
+}
+
+static bool print_user(void *context, const struct db_row *row) {
+    json_t *user = row->columns[0] ? json_loads(row->columns[0], 0, NULL) : NULL;
+    (void)context;
+    if (user)
+        printf("%s\t%s\t%s%s\n", json_string_value(json_object_get(user, "id")),
+               json_string_value(json_object_get(user, "email")), json_string_value(json_object_get(user, "name")),
+               json_is_true(json_object_get(user, "is_active")) ? "" : "\tinactive");
+    json_decref(user);
+    return true;
+}
+
+int command_user_list(const struct config *config) {
+    struct arguments arguments = {0};
+    return command_query(config, &sql_user_list, &arguments, print_user, NULL);
+}
+
+static bool note_found(void *context, const struct db_row *row) {
+    (void)row;
+    *(bool *)context = true;
+    return true;
+}
+
+int command_user_passwd(const struct config *config) {
+    char hash[PASSWORD_HASH_SIZE];
+    struct arguments arguments = {0};
+    bool found = false;
+    if (!config->password_stdin) {
+        fprintf(stderr, "carbond: --password-stdin is missing\n");
+        return EXIT_USAGE;
+    }
+    int status = read_password(hash);
+    if (status != EXIT_DONE)
+        return status;
+    arguments_set(&arguments, "password_hash", hash);
+    arguments_set(&arguments, "email", config->email);
+    status = command_query(config, &sql_user_set_password, &arguments, note_found, &found);
+    if (status != EXIT_DONE || found)
+        return status;
+    fprintf(stderr, "carbond: there is no user with the address %s\n", config->email);
+    return EXIT_FAILED;
+}

@@ -1,0 +1,315 @@
+#include "config.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind {
+    TEXT,
+    CHOICE,  /* one of `choices`, separated by | */
+    BOOLEAN, /* true or false */
+    NUMBER,  /* an integer from `minimum` to `maximum` */
+    ORIGINS, /* repeatable; in the environment separated by commas */
+    FLAG,    /* without a value */
+};
+
+struct option_row {
+    const char *name;
+    unsigned commands;
+    enum kind kind;
+    size_t offset;
+    bool required;
+    bool environment; /* may come from CARBOND_<NAME> */
+    const char *fallback;
+    const char *choices;
+    int minimum, maximum;
+    const char *value; /* in the help */
+    const char *help;
+};
+
+#define AT(member) offsetof(struct config, member)
+#define DATABASE                                                                                                   \
+    (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD | CONFIG_ORGANIZATION_ADD | \
+     CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD | CONFIG_TOKEN_REVOKE)
+#define NAMED    (CONFIG_USER_ADD | CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
+#define IN_TREE  (CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
+#define PASSWORD (CONFIG_USER_ADD | CONFIG_USER_PASSWD)
+
+/* clang-format off */
+
+static const struct option_row options[] = {
+    {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true, .value = "URL",
+     .help = "PostgreSQL: postgresql://user:password@host/database (in the environment others do not see the password)"},
+    {"listen", CONFIG_SERVE, TEXT, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
+     .help = "where to serve; port 0 takes any that is free"},
+    {"auth", CONFIG_SERVE, CHOICE, AT(auth), .environment = true, .fallback = "users", .choices = "users|none",
+     .help = "none: everyone is one local admin, for a first try or a trusted network"},
+    {"auth-none-anywhere", CONFIG_SERVE, BOOLEAN, AT(auth_none_anywhere), .environment = true, .fallback = "false",
+     .help = "allow --auth none on an address that others can reach"},
+    {"jwt-hs256-key-file", CONFIG_SERVE, TEXT, AT(jwt_key_file), .environment = true, .value = "FILE",
+     .help = "accept JWTs signed with the key in this file (HS256, at least 32 bytes)"},
+    {"jwt-require-exp", CONFIG_SERVE, BOOLEAN, AT(jwt_require_exp), .environment = true, .fallback = "true",
+     .help = "refuse JWTs that never expire"},
+    {"jwt-issuer", CONFIG_SERVE, TEXT, AT(jwt_issuer), .environment = true, .value = "TEXT",
+     .help = "the claim iss must be this"},
+    {"jwt-audience", CONFIG_SERVE, TEXT, AT(jwt_audience), .environment = true, .value = "TEXT",
+     .help = "the claim aud must be or contain this"},
+    {"cors-origin", CONFIG_SERVE, ORIGINS, AT(cors_origins), .environment = true, .value = "ORIGIN",
+     .help = "a site whose pages may call this server with credentials, https://dashboard.example (repeatable)"},
+    {"frontend-url", CONFIG_SERVE, TEXT, AT(frontend_url), .environment = true, .value = "URL",
+     .help = "the dashboard: browsers go there after signing in, and its origin is a --cors-origin"},
+    {"signup", CONFIG_SERVE, CHOICE, AT(signup), .environment = true, .fallback = "closed", .choices = "closed|open",
+     .help = "open: whoever reaches the server may make an account"},
+    {"log-level", CONFIG_SERVE, CHOICE, AT(log_level), .environment = true, .fallback = "info",
+     .choices = "error|warn|info|debug", .help = "info: a line for each request"},
+    {"log-format", CONFIG_SERVE, CHOICE, AT(log_format), .environment = true, .fallback = "logfmt",
+     .choices = "logfmt|json", .help = "how a line looks"},
+    {"workers", CONFIG_SERVE, NUMBER, AT(workers), .environment = true, .fallback = "4", .minimum = 1, .maximum = 256,
+     .help = "threads, each with a database connection"},
+    {"stream-workers", CONFIG_SERVE, NUMBER, AT(stream_workers), .environment = true, .fallback = "2", .minimum = 1,
+     .maximum = 256, .help = "more of them, for lists"},
+    {"queue-size", CONFIG_SERVE, NUMBER, AT(queue_size), .environment = true, .fallback = "1024", .minimum = 1,
+     .maximum = 1000000, .help = "requests that may wait for a worker; beyond that the answer is 503"},
+    {"connection-limit", CONFIG_SERVE, NUMBER, AT(connection_limit), .environment = true, .fallback = "4096", .minimum = 8,
+     .maximum = 1000000, .help = "open connections of clients"},
+    {"idle-timeout", CONFIG_SERVE, NUMBER, AT(idle_timeout), .environment = true, .fallback = "60", .minimum = 1,
+     .maximum = 3600, .help = "seconds until a silent connection is closed"},
+    {"statement-timeout", CONFIG_SERVE, NUMBER, AT(statement_timeout), .environment = true, .fallback = "30", .minimum = 1,
+     .maximum = 86400, .help = "seconds that a database statement may run"},
+    {"drain-delay", CONFIG_SERVE, NUMBER, AT(drain_delay), .environment = true, .fallback = "1", .minimum = 0,
+     .maximum = 3600, .help = "seconds between SIGTERM (/readyz answers 503) and the end of new connections"},
+    {"grace", CONFIG_SERVE, NUMBER, AT(grace), .environment = true, .fallback = "10", .minimum = 0, .maximum = 3600,
+     .help = "seconds then left to finish what has begun"},
+    {"stream-deadline", CONFIG_SERVE, NUMBER, AT(stream_deadline), .environment = true, .fallback = "30", .minimum = 1,
+     .maximum = 3600, .help = "seconds that a list waits for a client that does not read"},
+    {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
+     .help = "false: for poolers that hand each transaction to another session"},
+
+    {"id", CONFIG_USER_ADD, TEXT, AT(id), .value = "UUID", .help = "the id to give (otherwise a new one)"},
+    {"id", CONFIG_TOKEN_REVOKE, TEXT, AT(id), .value = "UUID", .help = "the token's id, as the API lists it"},
+    {"email", PASSWORD, TEXT, AT(email), .required = true, .value = "EMAIL", .help = "the user's address"},
+    {"name", NAMED, TEXT, AT(name), .required = true, .value = "NAME", .help = "its name"},
+    {"name", CONFIG_TOKEN_ADD, TEXT, AT(name), .fallback = "", .value = "NAME", .help = "what it is for"},
+    {"description", IN_TREE, TEXT, AT(description), .fallback = "", .value = "TEXT", .help = "what it is"},
+    {"admin", CONFIG_ORGANIZATION_ADD, TEXT, AT(admin), .required = true, .value = "EMAIL",
+     .help = "the user who becomes its admin"},
+    {"organization", CONFIG_PROJECT_ADD, TEXT, AT(organization), .required = true, .value = "UUID",
+     .help = "the organization it belongs to"},
+    {"project", CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD, TEXT, AT(project), .required = true, .value = "UUID",
+     .help = "the project it belongs to"},
+    {"access", CONFIG_TOKEN_ADD, CHOICE, AT(access), .required = true, .choices = "read|write|read-write",
+     .help = "what it may do"},
+    {"password-stdin", PASSWORD, FLAG, AT(password_stdin), .help = "read the password from standard input (one line)"},
+    {"token-stdin", CONFIG_TOKEN_REVOKE, FLAG, AT(token_stdin), .help = "read the token from standard input (one line)"},
+    {"format", CONFIG_OPENAPI, CHOICE, AT(format), .fallback = "yaml", .choices = "yaml|json", .help = "of the output"},
+    {"tables", CONFIG_OPENAPI, FLAG, AT(tables), .help = "print the server's tables of routes and members instead"},
+    {"help", ~0U, FLAG, AT(help), .help = "print this"},
+};
+
+/* clang-format on */
+
+enum { OPTION_COUNT = sizeof options / sizeof options[0] };
+
+static char problem[256];
+
+static void *place(struct config *config, const struct option_row *option) {
+    return (char *)config + option->offset;
+}
+
+/* ---- values */
+
+static bool is_choice(const char *choices, const char *value) {
+    size_t length = strlen(value);
+    for (const char *choice = choices; choice; choice = strchr(choice, '|')) {
+        choice += *choice == '|';
+        if (length && strcspn(choice, "|") == length && strncmp(choice, value, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *set_number(struct config *config, const struct option_row *option, const char *value) {
+    char *end;
+    long number = strtol(value, &end, 10);
+    if (!*value || *end || number < option->minimum || number > option->maximum) {
+        snprintf(problem, sizeof problem, "--%s takes a number from %d to %d", option->name, option->minimum,
+                 option->maximum);
+        return problem;
+    }
+    *(int *)place(config, option) = (int)number;
+    return NULL;
+}
+
+static const char *add_origin(struct config *config, const char *origin) {
+    if (strncmp(origin, "http://", 7) != 0 && strncmp(origin, "https://", 8) != 0)
+        return "--cors-origin takes an origin like https://dashboard.example";
+    if (strchr(strstr(origin, "://") + 3, '/'))
+        return "--cors-origin takes an origin without a path or a slash at its end";
+    if (config->cors_origin_count == CONFIG_ORIGINS)
+        return "too many --cors-origin";
+    config->cors_origins[config->cors_origin_count++] = origin;
+    return NULL;
+}
+
+static char *own(struct config *config, char *text) {
+    if (text && config->owned_count < CONFIG_ORIGINS)
+        return config->owned[config->owned_count++] = text;
+    free(text);
+    return NULL;
+}
+
+static const char *set_origins(struct config *config, const char *value) {
+    char *list = own(config, strdup(value)), *rest;
+    if (!list)
+        return "too many --cors-origin";
+    for (char *origin = strtok_r(list, ", ", &rest); origin; origin = strtok_r(NULL, ", ", &rest)) {
+        const char *wrong = add_origin(config, origin);
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
+}
+
+static const char *set(struct config *config, const struct option_row *option, const char *value) {
+    switch (option->kind) {
+    case FLAG: *(bool *)place(config, option) = true; return NULL;
+    case NUMBER: return set_number(config, option, value);
+    case ORIGINS: return set_origins(config, value);
+    case BOOLEAN:
+        if (is_choice("true|false", value)) {
+            *(bool *)place(config, option) = strcmp(value, "true") == 0;
+            return NULL;
+        }
+        snprintf(problem, sizeof problem, "--%s is true or false", option->name);
+        return problem;
+    case CHOICE:
+        if (!is_choice(option->choices, value)) {
+            snprintf(problem, sizeof problem, "--%s is one of %s", option->name, option->choices);
+            return problem;
+        }
+        break;
+    case TEXT: break;
+    }
+    *(const char **)place(config, option) = value;
+    return NULL;
+}
+
+/* ---- where values come from */
+
+static const char *environment_value(const struct option_row *option) {
+    char name[64] = "CARBOND_";
+    size_t used = strlen(name);
+    for (const char *c = option->name; *c; c++)
+        name[used++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    const char *value = getenv(name);
+    if (!value && option->offset == AT(database_url))
+        value = getenv("DATABASE_URL");
+    return value && *value ? value : NULL;
+}
+
+static const char *set_from_elsewhere(struct config *config, const struct option_row *option) {
+    const char *value = option->environment ? environment_value(option) : NULL;
+    if (!value)
+        value = option->fallback;
+    if (value)
+        return set(config, option, value);
+    if (option->required) {
+        snprintf(problem, sizeof problem, "--%s is missing", option->name);
+        return problem;
+    }
+    return NULL;
+}
+
+/* The front end's pages call us: its origin is one of the configured ones. */
+static const char *add_frontend_origin(struct config *config) {
+    if (!config->frontend_url)
+        return NULL;
+    const char *scheme_end = strstr(config->frontend_url, "://");
+    if (!scheme_end)
+        return "--frontend-url takes a URL like https://dashboard.example";
+    size_t length = (size_t)(scheme_end - config->frontend_url) + 3 + strcspn(scheme_end + 3, "/");
+    char *origin = own(config, strndup(config->frontend_url, length));
+    return origin ? add_origin(config, origin) : "too many --cors-origin";
+}
+
+static size_t rows_of(unsigned command, const struct option_row *rows[OPTION_COUNT]) {
+    size_t count = 0;
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (options[i].commands & command)
+            rows[count++] = &options[i];
+    return count;
+}
+
+static const char *read_flags(struct config *config, const struct option_row **rows, size_t count, bool *given, int argc,
+                              char **argv) {
+    struct option known[OPTION_COUNT + 1] = {{0}};
+    for (size_t i = 0; i < count; i++)
+        known[i] = (struct option){rows[i]->name, rows[i]->kind == FLAG ? no_argument : required_argument, NULL, 0};
+    opterr = 0;
+    optind = 1;
+    int index, found;
+    while ((found = getopt_long(argc, argv, ":", known, &index)) != -1) {
+        if (found != 0) {
+            const char *what = found == ':' ? "needs a value" : "is not an option of this command";
+            snprintf(problem, sizeof problem, "%.100s %s", argv[optind - 1], what);
+            return problem;
+        }
+        given[index] = true;
+        const char *wrong = set(config, rows[index], optarg);
+        if (wrong)
+            return wrong;
+    }
+    if (optind == argc)
+        return NULL;
+    snprintf(problem, sizeof problem, "unexpected argument: %.100s", argv[optind]);
+    return problem;
+}
+
+const char *config_read(struct config *config, unsigned command, int argc, char **argv) {
+    const struct option_row *rows[OPTION_COUNT];
+    bool given[OPTION_COUNT] = {false};
+    *config = (struct config){0};
+    size_t count = rows_of(command, rows);
+    const char *wrong = read_flags(config, rows, count, given, argc, argv);
+    for (size_t i = 0; !wrong && !config->help && i < count; i++)
+        if (!given[i])
+            wrong = set_from_elsewhere(config, rows[i]);
+    return wrong || config->help ? wrong : add_frontend_origin(config);
+}
+
+void config_free(struct config *config) {
+    for (size_t i = 0; i < config->owned_count; i++)
+        free(config->owned[i]);
+    config->owned_count = 0;
+}
+
+static const char *shown_value(const struct option_row *option) {
+    switch (option->kind) {
+    case FLAG: return "";
+    case BOOLEAN: return "true|false";
+    case NUMBER: return "N";
+    case CHOICE: return option->choices;
+    case TEXT:
+    case ORIGINS: break;
+    }
+    return option->value;
+}
+
+void config_help(unsigned command, FILE *out) {
+    const struct option_row *rows[OPTION_COUNT];
+    size_t count = rows_of(command, rows);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "  --%s %s\n      %s", rows[i]->name, shown_value(rows[i]), rows[i]->help);
+        if (rows[i]->required)
+            fprintf(out, " [required]");
+        if (rows[i]->fallback && *rows[i]->fallback)
+            fprintf(out, " [default: %s]", rows[i]->fallback);
+        fprintf(out, "\n");
+    }
+    if (command & CONFIG_SERVE)
+        fprintf(out, "\nEach option can be set in the environment instead: --drain-delay is CARBOND_DRAIN_DELAY;\n"
+                     "--database-url is CARBOND_DATABASE_URL or DATABASE_URL.\n");
+    else if (command & DATABASE)
+        fprintf(out, "\n--database-url can be set in the environment: CARBOND_DATABASE_URL or DATABASE_URL.\n");
+}

@@ -1,0 +1,77 @@
+/* What can be configured: one table of options drives the command line, the environment and the help. A flag counts more
+ * than the environment, which counts more than the default. --listen is CARBOND_LISTEN, and so on; for
+ * --database-url, DATABASE_URL counts as well. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+enum { CONFIG_ORIGINS = 16 };
+
+struct config {
+    /* the server's */
+    const char *database_url;
+    const char *listen;
+    const char *auth;
+    bool auth_none_anywhere;
+    const char *jwt_key_file;
+    bool jwt_require_exp;
+    const char *jwt_issuer;
+    const char *jwt_audience;
+    const char *cors_origins[CONFIG_ORIGINS + 1];
+    size_t cors_origin_count;
+    const char *frontend_url;
+    const char *signup;
+    const char *log_level;
+    const char *log_format;
+    int workers;
+    int stream_workers;
+    int queue_size;
+    int connection_limit;
+    int idle_timeout;
+    int statement_timeout;
+    int drain_delay;
+    int grace;
+    int stream_deadline;
+    bool prepared_statements;
+    /* of single commands */
+    const char *id;
+    const char *email;
+    const char *name;
+    const char *description;
+    const char *admin;
+    const char *organization;
+    const char *project;
+    const char *access;
+    bool password_stdin;
+    bool token_stdin;
+    const char *format;
+    bool tables;
+    bool help;
+    char *owned[CONFIG_ORIGINS]; /* copies that the pointers above point into */
+    size_t owned_count;
+};
+
+/* Reads the options of one command (a bit of enum config_command) from argv[1] on and from the environment. NULL, or a
+ * sentence that says what is wrong (valid until the next call). Call config_free in any case. */
+const char *config_read(struct config *config, unsigned command, int argc, char **argv);
+void config_free(struct config *config);
+
+/* Prints the options of one command. */
+void config_help(unsigned command, FILE *out);
+
+enum config_command {
+    CONFIG_SERVE = 1 << 0,
+    CONFIG_MIGRATE = 1 << 1,
+    CONFIG_OPENAPI = 1 << 2,
+    CONFIG_USER_ADD = 1 << 3,
+    CONFIG_USER_LIST = 1 << 4,
+    CONFIG_USER_PASSWD = 1 << 5,
+    CONFIG_ORGANIZATION_ADD = 1 << 6,
+    CONFIG_PROJECT_ADD = 1 << 7,
+    CONFIG_EXPERIMENT_ADD = 1 << 8,
+    CONFIG_TOKEN_ADD = 1 << 9,
+    CONFIG_TOKEN_REVOKE = 1 << 10,
+    CONFIG_VERSION = 1 << 11,
+};

@@ -1,0 +1,312 @@
+#include "db/connection.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CONFLICT_ATTEMPTS = 4,
+    /* A failed connect is not repeated for every request: between two attempts the answer is DB_AWAY at once. */
+    RECONNECT_PAUSE = 200 * 1000,
+};
+
+struct db {
+    const struct db_settings *settings;
+    PGconn *connection; /* NULL: not connected */
+    int64_t retry_at;
+    bool away_logged;
+    char message[512];
+    pthread_mutex_t cancel_lock; /* guards `cancel` alone; nothing else is locked under it */
+    PGcancel *cancel;
+    bool prepared[]; /* by statement index, on this connection */
+};
+
+struct db *db_new(const struct db_settings *settings) {
+    struct db *db = calloc(1, sizeof *db + (size_t)db_statement_count * sizeof db->prepared[0]);
+    if (!db)
+        return NULL;
+    if (pthread_mutex_init(&db->cancel_lock, NULL) != 0) {
+        free(db);
+        return NULL;
+    }
+    db->settings = settings;
+    return db;
+}
+
+static void set_cancel(struct db *db, PGcancel *cancel) {
+    pthread_mutex_lock(&db->cancel_lock);
+    PQfreeCancel(db->cancel);
+    db->cancel = cancel;
+    pthread_mutex_unlock(&db->cancel_lock);
+}
+
+static void disconnect(struct db *db) {
+    set_cancel(db, NULL);
+    PQfinish(db->connection);
+    db->connection = NULL;
+    memset(db->prepared, 0, (size_t)db_statement_count * sizeof db->prepared[0]);
+}
+
+void db_free(struct db *db) {
+    if (!db)
+        return;
+    disconnect(db);
+    pthread_mutex_destroy(&db->cancel_lock);
+    free(db);
+}
+
+const char *db_message(const struct db *db) {
+    return db->message;
+}
+
+void db_cancel(struct db *db) {
+    char problem[256];
+    pthread_mutex_lock(&db->cancel_lock);
+    if (db->cancel)
+        PQcancel(db->cancel, problem, sizeof problem);
+    pthread_mutex_unlock(&db->cancel_lock);
+}
+
+/* ---- connecting */
+
+static PGconn *open_connection(const struct db_settings *settings) {
+    char options[64];
+    snprintf(options, sizeof options, "-c timezone=UTC -c statement_timeout=%ds", settings->statement_timeout);
+    /* What stands before the URL it may override; what stands behind it is ours. */
+    static const char *const names[] = {
+        "connect_timeout",     "fallback_application_name", "keepalives_idle", "keepalives_interval",
+        "keepalives_count",    "tcp_user_timeout",          "dbname",          "client_encoding",
+        "options",             NULL,
+    };
+    const char *values[] = {"2", "carbond", "10", "5", "3", "20000", settings->url, "UTF8", options, NULL};
+    return PQconnectdbParams(names, values, 1);
+}
+
+static void note(struct db *db, const char *message) {
+    size_t length = message ? strcspn(message, "\n") : 0;
+    snprintf(db->message, sizeof db->message, "%.*s", (int)length, message ? message : "");
+}
+
+/* The log tells once that the database went away, and once that it is back. */
+static void log_away(struct db *db) {
+    if (!db->away_logged)
+        log_warn("database is away", "reason", db->message);
+    db->away_logged = true;
+}
+
+static void ignore_notice(void *context, const PGresult *result) {
+    (void)context;
+    (void)result;
+}
+
+static bool connect_now(struct db *db) {
+    if (clock_monotonic() < db->retry_at)
+        return false;
+    db->connection = open_connection(db->settings);
+    if (PQstatus(db->connection) != CONNECTION_OK) {
+        note(db, db->connection ? PQerrorMessage(db->connection) : "out of memory");
+        log_away(db);
+        disconnect(db);
+        db->retry_at = clock_monotonic() + RECONNECT_PAUSE;
+        return false;
+    }
+    PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
+    set_cancel(db, PQgetCancel(db->connection));
+    if (db->away_logged)
+        log_info("database is back");
+    db->away_logged = false;
+    return true;
+}
+
+/* An idle connection that PostgreSQL has closed shows it by being readable: better to see that now than to lose
+ * a statement to it. */
+static bool still_open(struct db *db) {
+    struct pollfd idle = {.fd = PQsocket(db->connection), .events = POLLIN};
+    if (poll(&idle, 1, 0) <= 0)
+        return true;
+    return PQconsumeInput(db->connection) == 1 && PQstatus(db->connection) == CONNECTION_OK;
+}
+
+static bool connected(struct db *db) {
+    if (db->connection && still_open(db))
+        return true;
+    if (db->connection)
+        disconnect(db);
+    return connect_now(db);
+}
+
+/* ---- what an error means */
+
+enum verdict { VERDICT_CONFLICT = DB_FAILED + 1 };
+
+static int classify(const char *sqlstate) {
+    static const struct {
+        const char *prefix;
+        int outcome;
+    } meanings[] = {
+        {"23505", DB_TAKEN}, {"25006", DB_AWAY}, {"40", VERDICT_CONFLICT}, {"08", DB_AWAY},
+        {"53", DB_AWAY},     {"57", DB_AWAY},    {"22", DB_REFUSED},       {"23", DB_REFUSED},
+    };
+    if (!sqlstate) /* libpq's own: the connection was lost */
+        return DB_AWAY;
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++)
+        if (strncmp(sqlstate, meanings[i].prefix, strlen(meanings[i].prefix)) == 0)
+            return meanings[i].outcome;
+    return DB_FAILED;
+}
+
+static int failure(struct db *db, const char *statement, const PGresult *result) {
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    note(db, primary ? primary : PQerrorMessage(db->connection));
+    int outcome = classify(sqlstate);
+    if (outcome == DB_FAILED)
+        log_error("statement failed", "statement", statement, "sqlstate", sqlstate, "reason", db->message);
+    if (outcome == DB_AWAY)
+        log_away(db);
+    return outcome;
+}
+
+/* ---- statements */
+
+static int prepare(struct db *db, const struct db_statement *statement) {
+    PGresult *result = PQprepare(db->connection, statement->name, statement->text, 0, NULL);
+    int outcome = DB_OK;
+    if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        outcome = failure(db, statement->name, result);
+    PQclear(result);
+    db->prepared[statement->index] = outcome == DB_OK;
+    return outcome;
+}
+
+static int send_statement(struct db *db, const struct db_statement *statement, const char *const *values) {
+    int sent;
+    if (db->settings->prepared_statements) {
+        int outcome = db->prepared[statement->index] ? DB_OK : prepare(db, statement);
+        if (outcome != DB_OK)
+            return outcome;
+        sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count, values, NULL, NULL, 0);
+    } else {
+        sent = PQsendQueryParams(db->connection, statement->text, statement->parameter_count, NULL, values, NULL, NULL,
+                                 0);
+    }
+    if (sent && PQsetSingleRowMode(db->connection))
+        return DB_OK;
+    note(db, PQerrorMessage(db->connection));
+    return DB_AWAY;
+}
+
+static struct db_row row_of(const PGresult *result) {
+    struct db_row row = {.count = PQnfields(result)};
+    int room = (int)(sizeof row.columns / sizeof row.columns[0]);
+    if (row.count > room)
+        row.count = room;
+    for (int column = 0; column < row.count; column++)
+        if (!PQgetisnull(result, 0, column))
+            row.columns[column] = PQgetvalue(result, 0, column);
+    return row;
+}
+
+struct reading {
+    db_row_handler *handler;
+    void *context;
+    bool stopped; /* the handler wants no more */
+    bool any;
+};
+
+static int take_result(struct db *db, const struct db_statement *statement, const PGresult *result,
+                       struct reading *reading) {
+    switch (PQresultStatus(result)) {
+    case PGRES_SINGLE_TUPLE: {
+        struct db_row row = row_of(result);
+        reading->any = true;
+        if (!reading->stopped && !reading->handler(reading->context, &row)) {
+            reading->stopped = true;
+            db_cancel(db);
+        }
+        return DB_OK;
+    }
+    case PGRES_TUPLES_OK:
+    case PGRES_COMMAND_OK: return DB_OK;
+    default: return reading->stopped ? DB_OK : failure(db, statement->name, result);
+    }
+}
+
+static int attempt(struct db *db, const struct db_statement *statement, const char *const *values,
+                   struct reading *reading) {
+    if (!connected(db))
+        return DB_AWAY;
+    int outcome = send_statement(db, statement, values);
+    PGresult *result;
+    while (outcome == DB_OK && (result = PQgetResult(db->connection))) {
+        outcome = take_result(db, statement, result, reading);
+        PQclear(result);
+    }
+    while ((result = PQgetResult(db->connection)))
+        PQclear(result);
+    /* A cancel that came too late would hit this connection's next statement: there is none. */
+    if (reading->stopped || PQstatus(db->connection) != CONNECTION_OK)
+        disconnect(db);
+    return outcome;
+}
+
+enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
+                         db_row_handler *handler, void *context) {
+    struct reading reading = {.handler = handler, .context = context};
+    int outcome = DB_AWAY;
+    db->message[0] = '\0';
+    for (int attempts = 0; attempts < CONFLICT_ATTEMPTS; attempts++) {
+        outcome = attempt(db, statement, values, &reading);
+        if (outcome != VERDICT_CONFLICT || reading.any)
+            break;
+    }
+    return outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
+}
+
+struct first_value {
+    char **value;
+    bool done;
+    bool failed;
+};
+
+static bool keep_first(void *context, const struct db_row *row) {
+    struct first_value *first = context;
+    if (!first->done && row->columns[0]) {
+        *first->value = strdup(row->columns[0]);
+        first->failed = !*first->value;
+    }
+    first->done = true;
+    return true;
+}
+
+enum db_outcome db_query_text(struct db *db, const struct db_statement *statement, const char *const *values,
+                              char **value) {
+    struct first_value first = {.value = value};
+    *value = NULL;
+    enum db_outcome outcome = db_query(db, statement, values, keep_first, &first);
+    if (outcome == DB_OK && !first.failed)
+        return DB_OK;
+    free(*value);
+    *value = NULL;
+    return outcome == DB_OK ? DB_FAILED : outcome;
+}
+
+enum db_outcome db_script(struct db *db, const char *text) {
+    if (!connected(db))
+        return DB_AWAY;
+    PGresult *result = PQexec(db->connection, text);
+    int outcome = DB_OK;
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        outcome = failure(db, "script", result);
+    PQclear(result);
+    if (PQstatus(db->connection) != CONNECTION_OK)
+        disconnect(db);
+    return outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
+}

@@ -1,0 +1,59 @@
+/* A connection to PostgreSQL. It connects when it is first used, and again when it was lost.
+ *
+ * One thread at a time uses a connection (each worker has its own); only db_cancel may come from another. All calls
+ * block until PostgreSQL has answered, at most for the statement timeout and a connect timeout of 2 s. */
+#pragma once
+
+#include "db/statement.h"
+
+#include <stdbool.h>
+
+struct db_settings {
+    const char *url;           /* a libpq connection string or URI; may hold a password: never logged */
+    int statement_timeout;     /* seconds; 0: none */
+    bool prepared_statements;  /* off: for poolers that hand each transaction to another session */
+};
+
+struct db;
+
+enum db_outcome {
+    DB_OK,
+    DB_AWAY,    /* cannot be reached, is shutting down, or has no connection left: later, perhaps (08, 53, 57, 25006) */
+    DB_REFUSED, /* a value that PostgreSQL does not take (22, 23 but 23505) */
+    DB_TAKEN,   /* a unique value that is there already (23505) */
+    DB_FAILED,  /* a mistake of ours: logged */
+};
+
+/* NULL when out of memory. The settings must outlive the connection. */
+struct db *db_new(const struct db_settings *settings);
+void db_free(struct db *db);
+
+/* A row of an answer: column texts, NULL for null. They live until the callback returns. */
+struct db_row {
+    const char *columns[4];
+    int count;
+};
+
+/* Called for each row in turn; false stops the statement, which is no failure. */
+typedef bool db_row_handler(void *context, const struct db_row *row);
+
+/* Runs one statement in a transaction of its own. `values` are texts in the order of its parameters, NULL for null.
+ * Rows go to the handler one by one, as they arrive: no more than one is held in memory. When the outcome is not DB_OK,
+ * nothing was stored; rows may have been handled before the failure. (DB_AWAY alone may hide a commit whose
+ * acknowledgement was lost.) What fails by a conflict with other sessions (40xxx) before its first row is tried again. */
+enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
+                         db_row_handler *handler, void *context);
+
+/* The same, for statements of which only the first row matters. Its first column is copied to *value (the caller frees
+ * it), NULL for null or no row. */
+enum db_outcome db_query_text(struct db *db, const struct db_statement *statement, const char *const *values,
+                              char **value);
+
+/* Runs a script of several statements without parameters, in one transaction. */
+enum db_outcome db_script(struct db *db, const char *text);
+
+/* Makes a statement that runs right now in another thread end with DB_AWAY. */
+void db_cancel(struct db *db);
+
+/* What PostgreSQL said about the last failure; "" if nothing. Not for users: it may quote values. */
+const char *db_message(const struct db *db);

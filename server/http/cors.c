@@ -1,0 +1,41 @@
+#include "http/cors.h"
+
+#include "http/exchange.h"
+
+#include <string.h>
+#include <strings.h>
+
+bool cors_allows(const struct http_server_settings *settings, const char *origin) {
+    for (size_t i = 0; origin && i < settings->cors_origin_count; i++)
+        if (strcasecmp(settings->cors_origins[i], origin) == 0)
+            return true;
+    return false;
+}
+
+bool cors_is_own(const char *origin, const char *host) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; origin && host && i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t length = strlen(schemes[i]);
+        if (strncasecmp(origin, schemes[i], length) == 0 && strcasecmp(origin + length, host) == 0)
+            return true;
+    }
+    return false;
+}
+
+void cors_headers(struct http_request *request) {
+    const struct http_server_settings *settings = http_server_settings(request->server);
+    const char *origin = http_request_header(request, MHD_HTTP_HEADER_ORIGIN);
+    if (!cors_allows(settings, origin))
+        return;
+    http_reply_header(request, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    http_reply_header(request, "Access-Control-Allow-Credentials", "true");
+}
+
+void cors_preflight(struct http_request *request, const char *methods) {
+    const struct http_server_settings *settings = http_server_settings(request->server);
+    if (!cors_allows(settings, http_request_header(request, MHD_HTTP_HEADER_ORIGIN)))
+        return;
+    http_reply_header(request, "Access-Control-Allow-Methods", methods);
+    http_reply_header(request, "Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-Api-Token");
+    http_reply_header(request, "Access-Control-Max-Age", "7200");
+}

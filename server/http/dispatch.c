@@ -1,0 +1,270 @@
+#include "http/dispatch.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/check.h"
+#include "http/cors.h"
+#include "http/exchange.h"
+#include "http/server_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    TARGET_LIMIT = 4096,
+    /* A refused body is read up to here, so that its sender gets to read the reply; a longer one is cut off. */
+    DISCARD_LIMIT = 16 * 1024 * 1024,
+    /* Nothing that we serve has a longer segment in its path than a UUID; a token that strayed there has. */
+    LOGGED_SEGMENT = 36,
+};
+
+/* ---- refusals */
+
+static void refuse(struct http_request *request, int status, const char *sentence) {
+    http_reply_error(request, status, sentence);
+    request->phase = HTTP_PHASE_DISCARD;
+}
+
+static void refuse_and_close(struct http_request *request, int status, const char *sentence) {
+    refuse(request, status, sentence);
+    request->reply.close = true;
+}
+
+/* ---- the head */
+
+static bool refuse_target(struct http_request *request) {
+    if (strlen(request->target) > TARGET_LIMIT) {
+        refuse(request, MHD_HTTP_URI_TOO_LONG, "The URL is too long");
+        return true;
+    }
+    switch (http_url_parse(&request->url, request->target)) {
+    case HTTP_URL_OK: return false;
+    case HTTP_URL_TOO_LONG: refuse(request, MHD_HTTP_NOT_FOUND, "No such route"); return true;
+    case HTTP_URL_MALFORMED:
+        refuse_and_close(request, MHD_HTTP_BAD_REQUEST, "The URL is not properly encoded");
+        return true;
+    case HTTP_URL_NO_MEMORY: break;
+    }
+    refuse(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "Out of memory");
+    return true;
+}
+
+static void answer_options(struct http_request *request) {
+    struct buffer methods = {0};
+    http_router_methods(request->server->router, &request->url, &methods);
+    http_reply_empty(request, MHD_HTTP_NO_CONTENT);
+    request->phase = HTTP_PHASE_DISCARD;
+    if (!methods.failed) {
+        http_reply_header(request, MHD_HTTP_HEADER_ALLOW, methods.data);
+        cors_preflight(request, methods.data);
+    }
+    buffer_free(&methods);
+}
+
+static void refuse_method(struct http_request *request) {
+    struct buffer methods = {0};
+    http_router_methods(request->server->router, &request->url, &methods);
+    refuse(request, MHD_HTTP_METHOD_NOT_ALLOWED, "This route does not know the method");
+    if (!methods.failed)
+        http_reply_header(request, MHD_HTTP_HEADER_ALLOW, methods.data);
+    buffer_free(&methods);
+}
+
+/* True unless a route was found. */
+static bool refuse_route(struct http_request *request) {
+    switch (http_router_find(request->server->router, request->method, &request->url, &request->match)) {
+    case HTTP_FOUND: return false;
+    case HTTP_NO_PATH: refuse(request, MHD_HTTP_NOT_FOUND, "No such route"); return true;
+    case HTTP_OPTIONS: answer_options(request); return true;
+    case HTTP_NO_METHOD: break;
+    }
+    refuse_method(request);
+    return true;
+}
+
+static bool media_type_is(const char *header, const char *type) {
+    size_t length = strlen(type);
+    return strncasecmp(header, type, length) == 0 && strchr("; \t", header[length]);
+}
+
+/* Clients that send JSON without saying so are understood. */
+static bool refuse_type(struct http_request *request) {
+    enum http_body takes = request->match.route->body;
+    if (takes == HTTP_BODY_NONE)
+        return false;
+    const char *type = http_request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
+    const char *coding = http_request_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    request->is_form =
+        type && takes == HTTP_BODY_JSON_OR_FORM && media_type_is(type, "application/x-www-form-urlencoded");
+    if (type && *type && !request->is_form && !media_type_is(type, HTTP_JSON)) {
+        refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "The body must be application/json");
+        return true;
+    }
+    if (coding && *coding && strcasecmp(coding, "identity") != 0) {
+        refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "The body must not be encoded");
+        return true;
+    }
+    return false;
+}
+
+static size_t declared_length(const struct http_request *request) {
+    const char *length = http_request_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length ? (size_t)strtoull(length, NULL, 10) : 0;
+}
+
+static bool refuse_length(struct http_request *request) {
+    const struct http_route *route = request->match.route;
+    if (route->body == HTTP_BODY_NONE || declared_length(request) <= route->body_limit)
+        return false;
+    refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
+    return true;
+}
+
+static bool refuse_head(struct http_request *request, const char *version) {
+    const char *malformed = check_headers(request, version);
+    if (malformed) {
+        refuse_and_close(request, MHD_HTTP_BAD_REQUEST, malformed);
+        return true;
+    }
+    return refuse_target(request) || refuse_route(request) || refuse_length(request) || refuse_type(request);
+}
+
+/* A client that waits for our word before it sends the body gets the refusal at once; so does one that would send too
+ * much to wait for, and one whose body's end is unclear. libmicrohttpd closes the connection then. */
+static bool refuse_without_body(const struct http_request *request) {
+    const char *expect = http_request_header(request, MHD_HTTP_HEADER_EXPECT);
+    return expect || request->reply.close || declared_length(request) > DISCARD_LIMIT;
+}
+
+static enum MHD_Result take_head(struct http_request *request, const char *method, const char *version) {
+    request->method = method;
+    request->phase = HTTP_PHASE_BODY;
+    http_server_count(request->server, 1);
+    request->counted = true;
+    if (refuse_head(request, version) && refuse_without_body(request))
+        return http_reply_send(request);
+    return MHD_YES;
+}
+
+/* ---- the body */
+
+static enum MHD_Result take_body(struct http_request *request, const char *data, size_t *size) {
+    const struct http_route *route = request->match.route;
+    if (request->phase == HTTP_PHASE_BODY && route->body != HTTP_BODY_NONE) {
+        if (request->body.size + *size > route->body_limit)
+            refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
+        else
+            buffer_append(&request->body, data, *size);
+    }
+    request->discarded += *size;
+    *size = 0;
+    return request->discarded > DISCARD_LIMIT ? MHD_NO : MHD_YES;
+}
+
+/* ---- the handler */
+
+static enum MHD_Result handle_inline(struct http_request *request) {
+    request->match.route->handle(request, request->server->inline_context);
+    http_reply_finish(request);
+    return http_reply_send(request);
+}
+
+/* The place in the queue is taken first, and the connection suspended before a worker can know of the request. */
+static enum MHD_Result handle(struct http_request *request) {
+    const struct http_route *route = request->match.route;
+    request->phase = HTTP_PHASE_HANDLED;
+    request->arrived = clock_monotonic();
+    if (request->body.failed) {
+        http_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "Out of memory");
+        return http_reply_send(request);
+    }
+    if (route->lane == HTTP_LANE_INLINE)
+        return handle_inline(request);
+    struct lane *lane = request->server->lanes[route->lane - 1];
+    if (!lane_reserve(lane)) {
+        http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
+        return http_reply_send(request);
+    }
+    atomic_fetch_add(&request->holders, 1);
+    MHD_suspend_connection(request->connection);
+    lane_push(lane, request);
+    return MHD_YES;
+}
+
+void dispatch_work(void *job, void *context) {
+    struct http_request *request = job;
+    request->match.route->handle(request, context);
+    if (!request->streamed) {
+        http_reply_finish(request);
+        MHD_resume_connection(request->connection);
+    }
+    http_request_release(request);
+}
+
+/* ---- libmicrohttpd's callbacks */
+
+void *dispatch_begin(void *context, const char *target, struct MHD_Connection *connection) {
+    struct http_request *request = http_request_new(context, target);
+    if (request)
+        request->connection = connection;
+    return request;
+}
+
+enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+                         const char *version, const char *upload, size_t *upload_size, void **held) {
+    struct http_request *request = *held;
+    (void)context;
+    (void)connection;
+    (void)url;
+    if (!request)
+        return MHD_NO;
+    if (request->phase == HTTP_PHASE_HEAD)
+        return take_head(request, method, version);
+    if (*upload_size)
+        return take_body(request, upload, upload_size);
+    if (request->phase == HTTP_PHASE_BODY)
+        return handle(request);
+    return http_reply_send(request);
+}
+
+static void log_path(const struct http_url *url, char *out, size_t room) {
+    size_t used = 0;
+    for (size_t i = 0; i < url->segment_count && used < room; i++) {
+        const char *segment = strlen(url->segments[i]) > LOGGED_SEGMENT ? "..." : url->segments[i];
+        int written = snprintf(out + used, room - used, "/%s", segment);
+        used += written > 0 ? (size_t)written : 0;
+    }
+    if (url->segment_count == 0)
+        snprintf(out, room, "/");
+}
+
+static void log_access(const struct http_request *request) {
+    if (!log_enabled(LOG_LEVEL_INFO) || !request->method)
+        return;
+    char path[256], milliseconds[32], peer[64];
+    log_path(&request->url, path, sizeof path);
+    snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)(clock_monotonic() - request->started) / 1000);
+    http_server_peer(request->connection, peer, sizeof peer);
+    log_info("request", "method", request->method, "path", path, "route",
+             request->match.route ? request->match.route->pattern : NULL, "status",
+             log_number(request->sent_status).text, "ms", milliseconds, "peer", peer);
+}
+
+void dispatch_completed(void *context, struct MHD_Connection *connection, void **held,
+                        enum MHD_RequestTerminationCode how) {
+    struct http_request *request = *held;
+    struct http_server *server = context;
+    (void)connection;
+    (void)how;
+    if (!request)
+        return;
+    log_access(request);
+    if (request->counted)
+        http_server_count(server, -1);
+    if (request->reply.stream)
+        http_stream_abandon(request->reply.stream);
+    http_request_release(request);
+    *held = NULL;
+}

@@ -1,0 +1,128 @@
+#include "http/lane.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct worker {
+    struct lane *lane;
+    void *context;
+    pthread_t thread;
+};
+
+struct lane {
+    struct lane_settings settings;
+    pthread_mutex_t lock; /* guards what follows up to the workers; nothing else is locked under it */
+    pthread_cond_t filled;
+    size_t reserved; /* places taken, filled or not */
+    size_t head, waiting;
+    bool ending;
+    void **ring;
+    int workers_running;
+    struct worker workers[];
+};
+
+static void *next_job(struct lane *lane) {
+    void *job = NULL;
+    pthread_mutex_lock(&lane->lock);
+    while (!lane->waiting && !lane->ending)
+        pthread_cond_wait(&lane->filled, &lane->lock);
+    if (lane->waiting) {
+        job = lane->ring[lane->head];
+        lane->head = (lane->head + 1) % lane->settings.capacity;
+        lane->waiting--;
+        lane->reserved--;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return job;
+}
+
+static void *run_worker(void *argument) {
+    struct worker *worker = argument;
+    void *job;
+    while ((job = next_job(worker->lane)))
+        worker->lane->settings.work(job, worker->context);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker *worker) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int problem = pthread_create(&worker->thread, NULL, run_worker, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (problem == 0)
+        pthread_setname_np(worker->thread, worker->lane->settings.name);
+    return problem;
+}
+
+static bool add_worker(struct lane *lane) {
+    struct worker *worker = &lane->workers[lane->workers_running];
+    worker->lane = lane;
+    worker->context = lane->settings.new_context(lane->settings.owner);
+    if (!worker->context)
+        return false;
+    if (start_thread(worker) != 0) {
+        lane->settings.free_context(worker->context);
+        return false;
+    }
+    lane->workers_running++;
+    return true;
+}
+
+struct lane *lane_new(const struct lane_settings *settings) {
+    struct lane *lane = calloc(1, sizeof *lane + (size_t)settings->threads * sizeof lane->workers[0]);
+    if (!lane)
+        return NULL;
+    lane->settings = *settings;
+    lane->ring = calloc(settings->capacity, sizeof *lane->ring);
+    pthread_mutex_init(&lane->lock, NULL);
+    pthread_cond_init(&lane->filled, NULL);
+    bool complete = lane->ring != NULL;
+    for (int i = 0; complete && i < settings->threads; i++)
+        complete = add_worker(lane);
+    if (complete)
+        return lane;
+    lane_free(lane);
+    return NULL;
+}
+
+bool lane_reserve(struct lane *lane) {
+    pthread_mutex_lock(&lane->lock);
+    bool room = lane->reserved < lane->settings.capacity;
+    if (room)
+        lane->reserved++;
+    pthread_mutex_unlock(&lane->lock);
+    return room;
+}
+
+void lane_push(struct lane *lane, void *job) {
+    pthread_mutex_lock(&lane->lock);
+    lane->ring[(lane->head + lane->waiting) % lane->settings.capacity] = job;
+    lane->waiting++;
+    pthread_cond_signal(&lane->filled);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void lane_interrupt(struct lane *lane) {
+    for (int i = 0; lane->settings.interrupt && i < lane->workers_running; i++)
+        lane->settings.interrupt(lane->workers[i].context);
+}
+
+void lane_free(struct lane *lane) {
+    if (!lane)
+        return;
+    pthread_mutex_lock(&lane->lock);
+    lane->ending = true;
+    pthread_cond_broadcast(&lane->filled);
+    pthread_mutex_unlock(&lane->lock);
+    for (int i = 0; i < lane->workers_running; i++) {
+        pthread_join(lane->workers[i].thread, NULL);
+        lane->settings.free_context(lane->workers[i].context);
+    }
+    pthread_cond_destroy(&lane->filled);
+    pthread_mutex_destroy(&lane->lock);
+    free(lane->ring);
+    free(lane);
+}

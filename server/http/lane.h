@@ -1,0 +1,34 @@
+/* A lane: a few threads that take jobs from one bounded queue, each with a context of its own (say, a database
+ * connection). The event thread never blocks on one: it reserves a place, prepares, and then pushes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct lane_settings {
+    const char *name; /* of its threads, at most 15 bytes */
+    int threads;
+    size_t capacity; /* jobs that may wait */
+    /* Made on the starting thread, one for each thread; NULL from `new_context` is a failure. */
+    void *(*new_context)(void *owner);
+    void (*free_context)(void *context);
+    /* Called from any thread to end what a context blocks on. */
+    void (*interrupt)(void *context);
+    void *owner;
+    void (*work)(void *job, void *context);
+};
+
+struct lane;
+
+/* NULL when out of memory or threads. The settings are copied. */
+struct lane *lane_new(const struct lane_settings *settings);
+
+/* A place in the queue; false: full. Each place taken must be filled by lane_push. Neither blocks. */
+bool lane_reserve(struct lane *lane);
+void lane_push(struct lane *lane, void *job);
+
+/* Interrupts what the threads do right now. */
+void lane_interrupt(struct lane *lane);
+
+/* Works off what is queued, ends the threads, and frees everything. No other thread may use the lane any more. */
+void lane_free(struct lane *lane);

@@ -1,0 +1,74 @@
+#include "http/request.h"
+
+#include "base/clock.h"
+#include "http/cors.h"
+#include "http/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct http_request *http_request_new(struct http_server *server, const char *target) {
+    struct http_request *request = calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    request->target = strdup(target);
+    if (!request->target) {
+        free(request);
+        return NULL;
+    }
+    request->server = server;
+    request->started = clock_monotonic();
+    atomic_init(&request->holders, 1);
+    return request;
+}
+
+void http_request_release(struct http_request *request) {
+    if (atomic_fetch_sub(&request->holders, 1) > 1)
+        return;
+    for (size_t i = 0; i < request->reply.header_count; i++)
+        free(request->reply.headers[i].value);
+    buffer_free(&request->reply.body);
+    buffer_free(&request->body);
+    http_url_free(&request->url);
+    free(request->target);
+    free(request);
+}
+
+const struct http_match *http_request_match(const struct http_request *request) {
+    return &request->match;
+}
+
+const char *http_request_header(const struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_request_cookie(const struct http_request *request, const char *name) {
+    return MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, name);
+}
+
+const char *http_request_parameter(const struct http_request *request, const char *name) {
+    return http_url_parameter(&request->url, name);
+}
+
+const char *http_request_url_token(const struct http_request *request) {
+    return request->url.token;
+}
+
+const char *http_request_body(const struct http_request *request, size_t *size) {
+    *size = request->body.size;
+    return request->body.data ? request->body.data : "";
+}
+
+bool http_request_is_form(const struct http_request *request) {
+    return request->is_form;
+}
+
+bool http_request_origin_trusted(const struct http_request *request) {
+    const char *origin = http_request_header(request, MHD_HTTP_HEADER_ORIGIN);
+    const char *host = http_request_header(request, MHD_HTTP_HEADER_HOST);
+    return cors_is_own(origin, host) || cors_allows(http_server_settings(request->server), origin);
+}
+
+int64_t http_request_arrival(const struct http_request *request) {
+    return request->arrived;
+}

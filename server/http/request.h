@@ -1,0 +1,34 @@
+/* A request, as its handler sees it. All texts live until the reply is left (http/reply.h); a handler that streams
+ * must not look at the request afterwards. Used by one thread at a time. */
+#pragma once
+
+#include "http/route.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_request;
+
+/* Its route and what the route captured from the path. */
+const struct http_match *http_request_match(const struct http_request *request);
+
+/* NULL where there is none. Header names without regard to case; of a header that comes twice, the first. */
+const char *http_request_header(const struct http_request *request, const char *name);
+const char *http_request_cookie(const struct http_request *request, const char *name);
+const char *http_request_parameter(const struct http_request *request, const char *name);
+
+/* The token in front of the path (/t/TOKEN/...), or NULL. */
+const char *http_request_url_token(const struct http_request *request);
+
+/* The body, with a NUL behind it; "" if there is none. */
+const char *http_request_body(const struct http_request *request, size_t *size);
+
+/* Whether the body is a form, where the route takes JSON or a form. */
+bool http_request_is_form(const struct http_request *request);
+
+/* Whether `Origin` is the server's own (by the Host header) or a configured one; false without the header. */
+bool http_request_origin_trusted(const struct http_request *request);
+
+/* When it was complete, on the monotonic clock (base/clock.h). */
+int64_t http_request_arrival(const struct http_request *request);

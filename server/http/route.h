@@ -1,0 +1,51 @@
+/* Routes: a method, a pattern of segments, and what to do. Patterns are made of literals and captures:
+ * "/projects/{project_id}/sums". Where several match a path, the most literal one counts (compared from the left). */
+#pragma once
+
+#include "base/buffer.h"
+#include "http/url.h"
+
+#include <stddef.h>
+
+struct http_request;
+
+enum http_body {
+    HTTP_BODY_NONE, /* what comes is read and forgotten */
+    HTTP_BODY_JSON,
+    HTTP_BODY_JSON_OR_FORM,
+};
+
+struct http_route {
+    const char *method;
+    const char *pattern;
+    enum http_body body;
+    size_t body_limit; /* bytes */
+    /* The threads that handle it (see http_server_add_lane). */
+    int lane;
+    /* Runs on a thread of the lane, whose context it gets, and leaves a reply in the request. */
+    void (*handle)(struct http_request *request, void *context);
+    const void *data; /* for the handler */
+};
+
+enum { HTTP_CAPTURES = 3 };
+
+struct http_match {
+    const struct http_route *route;
+    struct http_parameter captures[HTTP_CAPTURES];
+    size_t capture_count;
+};
+
+enum http_found { HTTP_FOUND, HTTP_NO_PATH, HTTP_NO_METHOD, HTTP_OPTIONS };
+
+struct http_router;
+
+/* Keeps a pointer to the routes. NULL when out of memory; aborts on a pattern that is not well-formed. */
+struct http_router *http_router_new(const struct http_route *routes, size_t count);
+void http_router_free(struct http_router *router);
+
+/* HEAD finds the routes of GET. The captures point into `url` and the patterns. */
+enum http_found http_router_find(const struct http_router *router, const char *method, const struct http_url *url,
+                                 struct http_match *match);
+
+/* Appends the methods of this path: "GET, HEAD, OPTIONS". */
+void http_router_methods(const struct http_router *router, const struct http_url *url, struct buffer *out);

@@ -1,0 +1,239 @@
+#include "http/server.h"
+
+#include "base/log.h"
+#include "http/dispatch.h"
+#include "http/server_private.h"
+#include "http/stream.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    LISTEN_BACKLOG = 1024,
+    /* For the request line, headers and reply headers of a connection: larger requests get 414 or 431. The whole of it
+     * is zeroed for each request. */
+    CONNECTION_MEMORY = 16 * 1024,
+};
+
+struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_route *routes,
+                                    size_t route_count, void *inline_context) {
+    struct http_server *server = calloc(1, sizeof *server);
+    if (!server)
+        return NULL;
+    server->router = http_router_new(routes, route_count);
+    if (!server->router) {
+        free(server);
+        return NULL;
+    }
+    server->settings = settings;
+    server->inline_context = inline_context;
+    server->listener = -1;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return server;
+}
+
+bool http_server_add_lane(struct http_server *server, const struct lane_settings *lane) {
+    if (server->lane_count == HTTP_LANES)
+        return false;
+    struct lane_settings settings = *lane;
+    settings.work = dispatch_work;
+    server->lanes[server->lane_count] = lane_new(&settings);
+    return server->lanes[server->lane_count++] != NULL;
+}
+
+const struct http_server_settings *http_server_settings(const struct http_server *server) {
+    return server->settings;
+}
+
+struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection, bool compressed) {
+    return http_stream_new(connection, compressed, server->settings->stream_patience, &server->closing);
+}
+
+/* ---- listening */
+
+/* Splits HOST:PORT or [HOST]:PORT at its last colon. False if there is no such. */
+static bool split_address(const char *listen, char *host, size_t room, const char **port) {
+    const char *colon = strrchr(listen, ':');
+    size_t length = colon ? (size_t)(colon - listen) : 0;
+    if (length >= 2 && listen[0] == '[' && colon[-1] == ']') {
+        listen++;
+        length -= 2;
+    }
+    if (length == 0 || length >= room)
+        return false;
+    memcpy(host, listen, length);
+    host[length] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static int open_listener(const struct addrinfo *address) {
+    int one = 1;
+    int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+        bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+        return fd;
+    int problem = errno;
+    close(fd);
+    errno = problem;
+    return -1;
+}
+
+static void format_address(const struct sockaddr *address, socklen_t size, bool with_port, char *out, size_t room) {
+    char host[64] = "", port[16] = "";
+    getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    if (!with_port)
+        snprintf(out, room, "%s", host);
+    else
+        snprintf(out, room, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static bool listen_on(struct http_server *server, const char *text) {
+    char host[256];
+    const char *port;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    if (!split_address(text, host, sizeof host, &port)) {
+        log_error("cannot listen", "address", text, "reason", "expected HOST:PORT");
+        return false;
+    }
+    int problem = getaddrinfo(host, port, &hints, &found);
+    if (problem != 0) {
+        log_error("cannot listen", "address", text, "reason", gai_strerror(problem));
+        return false;
+    }
+    server->listener = open_listener(found);
+    if (server->listener < 0)
+        log_error("cannot listen", "address", text, "reason", strerror(errno));
+    freeaddrinfo(found);
+    return server->listener >= 0;
+}
+
+static void note_address(struct http_server *server) {
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(server->listener, (struct sockaddr *)&address, &size) == 0)
+        format_address((struct sockaddr *)&address, size, true, server->address, sizeof server->address);
+}
+
+const char *http_server_address(const struct http_server *server) {
+    return server->address;
+}
+
+void http_server_peer(struct MHD_Connection *connection, char *out, size_t room) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    out[0] = '\0';
+    if (!info || !info->client_addr)
+        return;
+    socklen_t size =
+        info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    format_address(info->client_addr, size, false, out, room);
+}
+
+/* ---- libmicrohttpd */
+
+__attribute__((format(printf, 2, 0))) static void log_library(void *context, const char *format, va_list arguments) {
+    char text[512];
+    (void)context;
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    text[length > 0 ? strcspn(text, "\n") : 0] = '\0';
+    log_debug("libmicrohttpd", "text", text);
+}
+
+/* We decode the URL ourselves, from its raw bytes. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text) {
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
+bool http_server_start(struct http_server *server) {
+    if (!listen_on(server, server->settings->listen))
+        return false;
+    note_address(server);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, dispatch, server,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener,
+        MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        server->settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings->idle_timeout,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+    if (!server->daemon)
+        log_error("cannot start libmicrohttpd");
+    return server->daemon != NULL;
+}
+
+/* ---- the end */
+
+void http_server_count(struct http_server *server, int change) {
+    pthread_mutex_lock(&server->lock);
+    server->active += change;
+    if (server->active == 0)
+        pthread_cond_broadcast(&server->idle);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void http_server_drain(struct http_server *server) {
+    atomic_store(&server->draining, true);
+}
+
+bool http_server_is_draining(const struct http_server *server) {
+    return atomic_load(&server->draining);
+}
+
+static bool wait_until_idle(struct http_server *server, int milliseconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += milliseconds % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&server->lock);
+    int waited = 0;
+    while (server->active > 0 && waited == 0)
+        waited = pthread_cond_timedwait(&server->idle, &server->lock, &until);
+    bool idle = server->active == 0;
+    pthread_mutex_unlock(&server->lock);
+    return idle;
+}
+
+bool http_server_finish(struct http_server *server, int milliseconds) {
+    if (server->daemon)
+        MHD_quiesce_daemon(server->daemon);
+    return wait_until_idle(server, milliseconds);
+}
+
+/* A connection that is suspended while the daemon stops would abort the process: the lanes end first, which sends all of
+ * them back to the event thread. */
+void http_server_free(struct http_server *server) {
+    if (!server)
+        return;
+    atomic_store(&server->closing, true);
+    for (int i = 0; i < server->lane_count; i++) {
+        if (server->lanes[i])
+            lane_interrupt(server->lanes[i]);
+        lane_free(server->lanes[i]);
+    }
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon);
+    if (server->listener >= 0)
+        close(server->listener);
+    http_router_free(server->router);
+    pthread_cond_destroy(&server->idle);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}

@@ -1,0 +1,57 @@
+/* The HTTP server: libmicrohttpd with one event thread, which reads requests, refuses what is malformed, finds the route
+ * and hands the request to a lane of workers. Handlers never run on the event thread, but those of
+ * HTTP_LANE_INLINE.
+ *
+ * libmicrohttpd's poll thread is used, not epoll: with exactly 128 connections its epoll loop calls epoll_wait again and
+ * again before serving any. */
+#pragma once
+
+#include "http/lane.h"
+#include "http/route.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct http_server_settings {
+    const char *listen; /* HOST:PORT; port 0: any that is free */
+    const char *const *cors_origins;
+    size_t cors_origin_count;
+    unsigned connection_limit;
+    int idle_timeout;    /* seconds without a byte until a connection is closed */
+    int stream_patience; /* seconds that a streamed answer waits for a reader */
+};
+
+enum { HTTP_LANE_INLINE = 0, HTTP_LANES = 4 };
+
+struct http_server;
+
+/* Keeps pointers to the settings and routes. NULL when out of memory. `inline_context` is what handlers of
+ * HTTP_LANE_INLINE get: they must not block. */
+struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_route *routes,
+                                    size_t route_count, void *inline_context);
+
+/* Lanes are numbered from 1 in the order of these calls; `work` is set here. False when out of memory or threads. */
+bool http_server_add_lane(struct http_server *server, const struct lane_settings *lane);
+
+/* Listens and serves. False if it cannot (logged). */
+bool http_server_start(struct http_server *server);
+
+/* Where it listens: "127.0.0.1:8008". */
+const char *http_server_address(const struct http_server *server);
+
+/* From now on every reply closes its connection. */
+void http_server_drain(struct http_server *server);
+bool http_server_is_draining(const struct http_server *server);
+
+/* Takes no new connections, and waits until all requests that have begun are answered: true, or false after that many
+ * milliseconds. */
+bool http_server_finish(struct http_server *server, int milliseconds);
+
+/* Cuts what still goes on: interrupts the lanes and ends streams. Then frees everything. */
+void http_server_free(struct http_server *server);
+
+/* ---- for the files of http/ */
+
+const struct http_server_settings *http_server_settings(const struct http_server *server);
+struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection, bool compressed);

@@ -1,0 +1,28 @@
+/* The server, as the files of http/ know it. For these files only. */
+#pragma once
+
+#include "http/server.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct http_server {
+    const struct http_server_settings *settings;
+    struct http_router *router;
+    void *inline_context;
+    struct lane *lanes[HTTP_LANES];
+    int lane_count;
+    struct MHD_Daemon *daemon;
+    int listener;
+    char address[80];
+    atomic_bool draining;
+    atomic_bool closing;
+    pthread_mutex_t lock; /* guards `active` alone; nothing else is locked under it */
+    pthread_cond_t idle;
+    int active; /* requests whose headers are read and whose reply is not sent */
+};
+
+void http_server_count(struct http_server *server, int change);
+
+/* Writes the client's address, without its port. */
+void http_server_peer(struct MHD_Connection *connection, char *out, size_t room);

@@ -1,0 +1,107 @@
+/* The command line: one table of commands. */
+#include "command/command.h"
+#include "config.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+    const char *first;
+    const char *second; /* of commands of two words */
+    unsigned options;
+    int (*run)(const struct config *config);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"serve", NULL, CONFIG_SERVE, command_serve, "serve the API"},
+    {"migrate", NULL, CONFIG_MIGRATE, command_migrate, "bring the database's schema up to date"},
+    {"openapi", NULL, CONFIG_OPENAPI, command_openapi, "print the specification of the API"},
+    {"user", "add", CONFIG_USER_ADD, command_user_add, "add a user; prints the id"},
+    {"user", "list", CONFIG_USER_LIST, command_user_list, "list all users: id, e-mail, name"},
+    {"user", "passwd", CONFIG_USER_PASSWD, command_user_passwd, "set a user's password; ends their sessions"},
+    {"organization", "add", CONFIG_ORGANIZATION_ADD, command_organization_add, "add an organization; prints the id"},
+    {"project", "add", CONFIG_PROJECT_ADD, command_project_add, "add a project; prints the id"},
+    {"experiment", "add", CONFIG_EXPERIMENT_ADD, command_experiment_add, "add an experiment; prints the id"},
+    {"token", "add", CONFIG_TOKEN_ADD, command_token_add, "make a project token; prints it, this once"},
+    {"token", "revoke", CONFIG_TOKEN_REVOKE, command_token_revoke, "revoke a project token or user token"},
+    {"version", NULL, CONFIG_VERSION, command_version, "print the version"},
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *out) {
+    fprintf(out, "carbond collects the energy and emissions of an organization's computing.\n\n"
+                 "usage: carbond COMMAND [OPTION...]\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s %s", commands[i].first, commands[i].second ? commands[i].second : "");
+        fprintf(out, "  %-18s %s\n", name, commands[i].help);
+    }
+    fprintf(out, "\ncarbond COMMAND --help tells a command's options.\n"
+                 "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database cannot be reached.\n");
+}
+
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* The command that the first words name, and how many they are. */
+static const struct command *find_command(int argc, char **argv, int *words) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const struct command *command = &commands[i];
+        *words = command->second ? 2 : 1;
+        if (argc > *words && strcmp(argv[1], command->first) == 0 &&
+            (!command->second || strcmp(argv[2], command->second) == 0))
+            return command;
+    }
+    return NULL;
+}
+
+static int print_command_help(const struct command *command) {
+    printf("usage: carbond %s%s%s [OPTION...]\n%s\n\n", command->first, command->second ? " " : "",
+           command->second ? command->second : "", command->help);
+    config_help(command->options, stdout);
+    return EXIT_DONE;
+}
+
+static int run(const struct command *command, int argc, char **argv) {
+    struct config config;
+    const char *wrong = config_read(&config, command->options, argc, argv);
+    int status = EXIT_USAGE;
+    if (wrong)
+        fprintf(stderr, "carbond: %s (--help tells the options)\n", wrong);
+    else if (config.help)
+        status = print_command_help(command);
+    else
+        status = command->run(&config);
+    config_free(&config);
+    return status;
+}
+
+/* Output that could not be written is a failure, even if all else went well. */
+static int finish(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "carbond: cannot write to standard output\n");
+    return status ? status : EXIT_FAILED;
+}
+
+int main(int argc, char **argv) {
+    int words;
+    if (sodium_init() < 0) {
+        fprintf(stderr, "carbond: cannot initialise libsodium\n");
+        return EXIT_FAILED;
+    }
+    if (argc > 1 && is_help(argv[1])) {
+        print_help(stdout);
+        return finish(EXIT_DONE);
+    }
+    const struct command *command = find_command(argc, argv, &words);
+    if (!command) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    return finish(run(command, argc - words, argv + words));
+}

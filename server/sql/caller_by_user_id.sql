@@ -1,0 +1,1 @@
+select id from users where id = :user_id and is_active

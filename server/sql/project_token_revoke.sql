@@ -1,0 +1,10 @@
+with p as (
+    select id from reachable_projects(:caller) where id = :project_id
+), k as (
+    update project_tokens set revoked_at = now()
+     where project_id in (select id from p) and id = :token_id and revoked_at is null
+    returning id
+)
+select case when k.id is null then json_build_object('detail', 'No such token in this project') end,
+       case when k.id is null then 404 end
+  from p left join k on true

@@ -1,0 +1,1 @@
+update project_tokens set last_used = now() where id = :token_id returning null::json

@@ -1,0 +1,1 @@
+select {run} from reachable_runs(:caller) r order by r.timestamp, r.id

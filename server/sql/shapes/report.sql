@@ -1,0 +1,15 @@
+-- The columns of a report over emissions `m`. With no emission the sums, powers and rates are 0, the utilisations null.
+coalesce(sum(m.emissions_sum), 0)     as emissions,
+coalesce(sum(m.cpu_energy), 0)        as cpu_energy,
+coalesce(sum(m.gpu_energy), 0)        as gpu_energy,
+coalesce(sum(m.ram_energy), 0)        as ram_energy,
+coalesce(sum(m.energy_consumed), 0)   as energy_consumed,
+coalesce(sum(m.duration), 0)          as duration,
+coalesce(avg(m.cpu_power), 0)         as cpu_power,
+coalesce(avg(m.gpu_power), 0)         as gpu_power,
+coalesce(avg(m.ram_power), 0)         as ram_power,
+coalesce(avg(m.emissions_rate), 0)    as emissions_rate,
+avg(m.cpu_utilization_percent)        as cpu_utilization_percent,
+avg(m.gpu_utilization_percent)        as gpu_utilization_percent,
+avg(m.ram_utilization_percent)        as ram_utilization_percent,
+count(m.id)                           as emissions_count

@@ -1,0 +1,121 @@
+"""Fixtures that all tests share. Servers live as long as the session; every test makes organisations of its own."""
+
+import json
+import os
+import pathlib
+import signal
+
+import pytest
+
+import harness
+
+
+def pytest_configure():
+    # A test run that is asked to end still stops what it has started.
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+
+
+@pytest.fixture(scope="session")
+def carbond_binary():
+    path = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond")).absolute()
+    if not os.access(path, os.X_OK):
+        pytest.exit(f"no carbond at {path}: run script/build, or set CARBOND_BINARY", returncode=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tables(carbond_binary):
+    """The server's own tables of routes and members."""
+    done = harness.command(carbond_binary, "openapi", "--tables")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    cluster = harness.Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def template(cluster, carbond_binary):
+    """The name of a migrated database, which others are copied from."""
+    name = cluster.createdb()
+    done = harness.command(carbond_binary, "migrate", "--database-url", cluster.url(name))
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+@pytest.fixture(scope="session")
+def new_database(cluster, template):
+    """Makes a migrated, empty database."""
+    made = []
+
+    def new():
+        made.append(harness.Database(cluster, cluster.createdb(template)))
+        return made[-1]
+
+    yield new
+    for database in made:
+        database.close()
+
+
+@pytest.fixture(scope="session")
+def jwt_key_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "hs256"
+    path.write_text(harness.JWT_KEY + "\n")  # The newline is not part of the key.
+    return path
+
+
+@pytest.fixture(scope="session")
+def database(new_database):
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def server(carbond_binary, database, jwt_key_file):
+    """The usual server: users, JWTs, a dashboard elsewhere, nobody signs up by themselves."""
+    with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file,
+                        "--cors-origin", harness.DASHBOARD) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_server(carbond_binary, database, jwt_key_file):
+    """On the same database: signing up is open, and there is a front end to go to."""
+    with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--signup", "open",
+                        "--frontend-url", harness.DASHBOARD, "--log-format", "json") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def world(server):
+    return harness.World(server)
+
+
+@pytest.fixture(scope="session")
+def open_world(open_server):
+    return harness.World(open_server)
+
+
+@pytest.fixture
+def nobody(world):
+    return world.nobody
+
+
+@pytest.fixture
+def tree(world):
+    """A user with an organisation, a project, an experiment and a run of their own."""
+    return harness.Tree(world)
+
+
+@pytest.fixture
+def unchanged(database):
+    """A test that uses this may change nothing in the database from here on."""
+    before = database.contents()
+    yield
+    assert database.contents() == before
