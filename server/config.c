@@ -29,9 +29,10 @@ struct option_row {
 };
 
 #define AT(member) offsetof(struct config, member)
-#define DATABASE                                                                                                   \
-    (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD | CONFIG_ORGANIZATION_ADD | \
-     CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD | CONFIG_TOKEN_REVOKE)
+#define DATABASE                                                                                             \
+    (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD |               \
+     CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD |               \
+     CONFIG_TOKEN_REVOKE)
 #define NAMED    (CONFIG_USER_ADD | CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
 #define IN_TREE  (CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
 #define PASSWORD (CONFIG_USER_ADD | CONFIG_USER_PASSWD)
@@ -241,11 +242,12 @@ static size_t rows_of(unsigned command, const struct option_row *rows[OPTION_COU
     return count;
 }
 
-static const char *read_flags(struct config *config, const struct option_row **rows, size_t count, bool *given, int argc,
-                              char **argv) {
+static const char *read_flags(struct config *config, const struct option_row **rows, size_t count,
+                              bool *given, int argc, char **argv) {
     struct option known[OPTION_COUNT + 1] = {{0}};
     for (size_t i = 0; i < count; i++)
-        known[i] = (struct option){rows[i]->name, rows[i]->kind == FLAG ? no_argument : required_argument, NULL, 0};
+        known[i] =
+            (struct option){rows[i]->name, rows[i]->kind == FLAG ? no_argument : required_argument, NULL, 0};
     opterr = 0;
     optind = 1;
     int index, found;
@@ -308,8 +310,10 @@ void config_help(unsigned command, FILE *out) {
         fprintf(out, "\n");
     }
     if (command & CONFIG_SERVE)
-        fprintf(out, "\nEach option can be set in the environment instead: --drain-delay is CARBOND_DRAIN_DELAY;\n"
-                     "--database-url is CARBOND_DATABASE_URL or DATABASE_URL.\n");
+        fprintf(out,
+                "\nEach option can be set in the environment instead: --drain-delay is CARBOND_DRAIN_DELAY;\n"
+                "--database-url is CARBOND_DATABASE_URL or DATABASE_URL.\n");
     else if (command & DATABASE)
-        fprintf(out, "\n--database-url can be set in the environment: CARBOND_DATABASE_URL or DATABASE_URL.\n");
+        fprintf(out,
+                "\n--database-url can be set in the environment: CARBOND_DATABASE_URL or DATABASE_URL.\n");
 }

@@ -21,7 +21,8 @@ static const struct command commands[] = {
     {"user", "add", CONFIG_USER_ADD, command_user_add, "add a user; prints the id"},
     {"user", "list", CONFIG_USER_LIST, command_user_list, "list all users: id, e-mail, name"},
     {"user", "passwd", CONFIG_USER_PASSWD, command_user_passwd, "set a user's password; ends their sessions"},
-    {"organization", "add", CONFIG_ORGANIZATION_ADD, command_organization_add, "add an organization; prints the id"},
+    {"organization", "add", CONFIG_ORGANIZATION_ADD, command_organization_add,
+     "add an organization; prints the id"},
     {"project", "add", CONFIG_PROJECT_ADD, command_project_add, "add a project; prints the id"},
     {"experiment", "add", CONFIG_EXPERIMENT_ADD, command_experiment_add, "add an experiment; prints the id"},
     {"token", "add", CONFIG_TOKEN_ADD, command_token_add, "make a project token; prints it, this once"},
@@ -39,8 +40,10 @@ static void print_help(FILE *out) {
         snprintf(name, sizeof name, "%s %s", commands[i].first, commands[i].second ? commands[i].second : "");
         fprintf(out, "  %-18s %s\n", name, commands[i].help);
     }
-    fprintf(out, "\ncarbond COMMAND --help tells a command's options.\n"
-                 "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database cannot be reached.\n");
+    fprintf(
+        out,
+        "\ncarbond COMMAND --help tells a command's options.\n"
+        "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database cannot be reached.\n");
 }
 
 static bool is_help(const char *word) {

@@ -44,11 +44,13 @@ static bool authenticate(struct call *call) {
         return false;
     }
     if (call->caller.kind == CALLER_NOBODY && !(route->admits & ADMITS_NOBODY)) {
-        http_reply_error(call->request, 401, "Credentials are needed: x-api-token, a bearer token, or a session");
+        http_reply_error(call->request, 401,
+                         "Credentials are needed: x-api-token, a bearer token, or a session");
         return false;
     }
     if (call->caller.by_cookie && !reads_only(route) && !http_request_origin_trusted(call->request)) {
-        http_reply_error(call->request, 403, "With a cookie, the Origin must be this server's or a configured one");
+        http_reply_error(call->request, 403,
+                         "With a cookie, the Origin must be this server's or a configured one");
         return false;
     }
     set_caller(call);
@@ -106,7 +108,8 @@ void call_reply_outcome(struct call *call, enum db_outcome outcome) {
     case DB_AWAY: http_reply_error(call->request, 503, "The database is away or too slow: try again"); return;
     case DB_TAKEN: http_reply_error(call->request, 409, "This e-mail address is taken"); return;
     case DB_REFUSED:
-        faults_add(&call->faults, "body", NULL, "value_error", "The database does not take one of the values");
+        faults_add(&call->faults, "body", NULL, "value_error",
+                   "The database does not take one of the values");
         faults_reply(&call->faults, call->request);
         return;
     case DB_OK:
@@ -146,7 +149,8 @@ void call_reply_miss(struct call *call) {
         }
     }
     if (call->caller.kind == CALLER_NOBODY)
-        http_reply_error(call->request, 401, "Credentials are needed: x-api-token, a bearer token, or a session");
+        http_reply_error(call->request, 401,
+                         "Credentials are needed: x-api-token, a bearer token, or a session");
     else
         http_reply_error(call->request, 403, "These credentials do not allow this");
 }

@@ -36,7 +36,7 @@ struct call {
     struct arguments arguments;
     struct faults faults;
     json_t *document; /* the body */
-    char secret[64]; /* made by `prepare`, told by `finish` */
+    char secret[64];  /* made by `prepare`, told by `finish` */
     char secret_hash[72];
     char password_hash[128];
 };

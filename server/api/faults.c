@@ -1,6 +1,7 @@
 #include "api/faults.h"
 
-void faults_add(struct faults *faults, const char *place, const char *name, const char *type, const char *message) {
+void faults_add(struct faults *faults, const char *place, const char *name, const char *type,
+                const char *message) {
     if (!faults->list)
         faults->list = json_array();
     json_t *fault = name ? json_pack("{s:[s,s],s:s,s:s}", "loc", place, name, "msg", message, "type", type)

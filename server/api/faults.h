@@ -13,7 +13,8 @@ struct faults {
 };
 
 /* `place` is "path", "query" or "body"; `name` may be NULL (the body as a whole). */
-void faults_add(struct faults *faults, const char *place, const char *name, const char *type, const char *message);
+void faults_add(struct faults *faults, const char *place, const char *name, const char *type,
+                const char *message);
 
 bool faults_any(const struct faults *faults);
 

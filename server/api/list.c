@@ -38,7 +38,8 @@ static void close_list(struct list *list) {
 static bool flush(struct list *list) {
     if (!list->stream)
         list->stream = http_reply_stream(list->call->request, HTTP_JSON);
-    if (!list->stream || list->text.failed || !http_stream_write(list->stream, list->text.data, list->text.size))
+    if (!list->stream || list->text.failed ||
+        !http_stream_write(list->stream, list->text.data, list->text.size))
         return false;
     list->text.size = 0;
     return true;

@@ -137,8 +137,9 @@ const struct member query_organization[] = {
 
 const char *member_type_name(enum member_type type) {
     static const char *const names[] = {
-        [MEMBER_STRING] = "string", [MEMBER_EMAIL] = "email",     [MEMBER_UUID] = "uuid",       [MEMBER_TIMESTAMP] = "timestamp",
-        [MEMBER_NUMBER] = "number", [MEMBER_INTEGER] = "integer", [MEMBER_BOOLEAN] = "boolean",
+        [MEMBER_STRING] = "string",       [MEMBER_EMAIL] = "email",   [MEMBER_UUID] = "uuid",
+        [MEMBER_TIMESTAMP] = "timestamp", [MEMBER_NUMBER] = "number", [MEMBER_INTEGER] = "integer",
+        [MEMBER_BOOLEAN] = "boolean",
     };
     return names[type];
 }

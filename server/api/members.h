@@ -27,11 +27,11 @@ struct member {
     const char *name;
     enum member_type type;
     bool required;
-    bool nullable;        /* where required; an optional member may always be null */
-    int bounds;           /* of numbers, or of a string's length in characters */
+    bool nullable; /* where required; an optional member may always be null */
+    int bounds;    /* of numbers, or of a string's length in characters */
     double minimum;
     double maximum;
-    const char *fallback; /* when absent or null */
+    const char *fallback;    /* when absent or null */
     struct id (*make)(void); /* the same, for ids */
     const char *unit;
     const char *argument; /* the statements' name for it, where it is another */
@@ -43,9 +43,9 @@ struct body {
     const char *either[2];        /* at least one of these two must be there */
 };
 
-extern const struct body body_organization, body_organization_patch, body_team, body_project, body_project_patch,
-    body_experiment, body_run, body_emission, body_project_token, body_user_token, body_user, body_credentials,
-    body_add_user, body_membership;
+extern const struct body body_organization, body_organization_patch, body_team, body_project,
+    body_project_patch, body_experiment, body_run, body_emission, body_project_token, body_user_token,
+    body_user, body_credentials, body_add_user, body_membership;
 
 /* All of them, and NULL. */
 extern const struct body *const bodies[];

@@ -15,7 +15,7 @@ enum { LOOK_EVERY = 2 /* seconds */, GRACE_FACTOR = 2, UNLIMITED_GRACE = 3600 };
 struct purge {
     pthread_t thread;
     struct db *db;
-    char grace[24]; /* seconds */
+    char grace[24];       /* seconds */
     pthread_mutex_t lock; /* guards `ending` */
     pthread_cond_t wake;
     bool ending;
@@ -56,7 +56,8 @@ static bool remove_chunks(struct purge *purge, const struct db_statement *statem
 
 /* From the leaves to the root. */
 static bool remove_project(struct purge *purge, const char *project) {
-    const struct db_statement *const steps[] = {&sql_purge_emissions, &sql_purge_runs, &sql_purge_rest, &sql_purge_end};
+    const struct db_statement *const steps[] = {&sql_purge_emissions, &sql_purge_runs, &sql_purge_rest,
+                                                &sql_purge_end};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
         if (!remove_chunks(purge, steps[i], project))
             return false;

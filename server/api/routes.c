@@ -17,11 +17,11 @@ enum {
 
 /* Who may ask. What is read below a public project needs no credentials; whatever else is read by its id admits nobody
  * only so far as to tell them whether there is such an id. */
-#define MEMBERS   (ADMITS_USER)
-#define BY_ID     (ADMITS_USER | ADMITS_NOBODY)
-#define READERS   (ADMITS_USER | ADMITS_NOBODY | ADMITS_READ)
-#define WRITERS   (ADMITS_USER | ADMITS_WRITE)
-#define ANYONE    (ADMITS_USER | ADMITS_NOBODY | ADMITS_READ | ADMITS_WRITE)
+#define MEMBERS (ADMITS_USER)
+#define BY_ID   (ADMITS_USER | ADMITS_NOBODY)
+#define READERS (ADMITS_USER | ADMITS_NOBODY | ADMITS_READ)
+#define WRITERS (ADMITS_USER | ADMITS_WRITE)
+#define ANYONE  (ADMITS_USER | ADMITS_NOBODY | ADMITS_READ | ADMITS_WRITE)
 
 /* clang-format off */
 

@@ -41,8 +41,8 @@ struct api_route {
     int status; /* 0: 200 */
     enum route_lane lane;
     int database_patience; /* milliseconds that it waits for a database that is away */
-    bool open;       /* the handler runs at once: nobody is asked who they are, nothing is read */
-    bool takes_form; /* the body may be a form */
+    bool open;             /* the handler runs at once: nobody is asked who they are, nothing is read */
+    bool takes_form;       /* the body may be a form */
     /* Adds arguments that are not in the request; false: an answer was left. */
     bool (*prepare)(struct call *call);
     /* Makes the answer out of the statement's; takes ownership of the text and returns another, or NULL (no memory). */

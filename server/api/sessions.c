@@ -10,36 +10,37 @@
 #include <string.h>
 
 /* As long as session_create.sql keeps it. */
-#define SESSION_COOKIE_END "; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800"
+#define SESSION_COOKIE_END  "; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800"
 #define SESSION_COOKIE_NONE CALLER_SESSION_COOKIE "=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
 
-#define PAGE_STYLE                                                                                                     \
-    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"                                                  \
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>carbond</title><style>"            \
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:22rem;margin:12vh auto;padding:0 1rem;color:#1d2b24}"           \
-    "label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit}"                                  \
-    "input{margin:.2rem 0 1rem;padding:.5rem;border:1px solid #8aa397;border-radius:.3rem}"                            \
-    "button{padding:.6rem;border:0;border-radius:.3rem;background:#1f6f4a;color:#fff}"                                 \
+#define PAGE_STYLE                                                                                           \
+    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"                                        \
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>carbond</title><style>"  \
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:22rem;margin:12vh auto;padding:0 1rem;color:#1d2b24}" \
+    "label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit}"                        \
+    "input{margin:.2rem 0 1rem;padding:.5rem;border:1px solid #8aa397;border-radius:.3rem}"                  \
+    "button{padding:.6rem;border:0;border-radius:.3rem;background:#1f6f4a;color:#fff}"                       \
     ".wrong{color:#a3261d}</style></head><body><h1>carbond</h1>"
 
-#define SIGN_IN_FORM                                                                                                   \
-    "<form method=\"post\" action=\"login\"><label for=\"email\">E-mail</label>"                                       \
-    "<input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required autofocus>"                  \
-    "<label for=\"password\">Password</label>"                                                                         \
-    "<input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>"           \
+#define SIGN_IN_FORM                                                                                         \
+    "<form method=\"post\" action=\"login\"><label for=\"email\">E-mail</label>"                             \
+    "<input id=\"email\" name=\"email\" type=\"email\" autocomplete=\"username\" required autofocus>"        \
+    "<label for=\"password\">Password</label>"                                                               \
+    "<input id=\"password\" name=\"password\" type=\"password\" autocomplete=\"current-password\" required>" \
     "<button>Sign in</button></form></body></html>"
 
 static const char page_sign_in[] = PAGE_STYLE SIGN_IN_FORM;
 static const char page_wrong[] =
     PAGE_STYLE "<p class=\"wrong\">The e-mail address or the password is wrong.</p>" SIGN_IN_FORM;
-static const char page_signed_in[] =
-    PAGE_STYLE "<p>You are signed in.</p><form method=\"post\" action=\"logout\"><button>Sign out</button></form>"
-               "</body></html>";
+static const char page_signed_in[] = PAGE_STYLE
+    "<p>You are signed in.</p><form method=\"post\" action=\"logout\"><button>Sign out</button></form>"
+    "</body></html>";
 
 static void reply_page(struct call *call, int status, const char *page) {
     http_reply_static(call->request, status, HTTP_HTML, page, strlen(page));
-    http_reply_header(call->request, "Content-Security-Policy",
-                      "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'");
+    http_reply_header(
+        call->request, "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'");
 }
 
 static void redirect(struct call *call, int status, const char *base, const char *path) {

@@ -4,7 +4,9 @@
 #include "api/routes.h"
 
 static void set_number(json_t *object, const char *name, double number) {
-    json_object_set_new(object, name, number == (double)(json_int_t)number ? json_integer((json_int_t)number) : json_real(number));
+    json_object_set_new(object, name,
+                        number == (double)(json_int_t)number ? json_integer((json_int_t)number)
+                                                             : json_real(number));
 }
 
 static json_t *member_json(const struct member *member) {
@@ -45,8 +47,9 @@ static json_t *route_json(const struct api_route *route) {
     json_t *query = json_array();
     for (const struct member *member = route->query; member && member->name; member++)
         json_array_append_new(query, json_string(member->name));
-    return json_pack("{s:s,s:s,s:o,s:s?,s:i}", "method", route->method, "path", route->path, "query", query, "body",
-                     route->body ? route->body->name : NULL, "status", route->status ? route->status : 200);
+    return json_pack("{s:s,s:s,s:o,s:s?,s:i}", "method", route->method, "path", route->path, "query", query,
+                     "body", route->body ? route->body->name : NULL, "status",
+                     route->status ? route->status : 200);
 }
 
 json_t *tables_json(void) {

@@ -199,8 +199,8 @@ static void check_order(const struct arguments *arguments, struct faults *faults
         faults_add(faults, "query", "start_date", "range", "start_date should not be after end_date");
 }
 
-void validate_query(const struct http_request *request, const struct member *members, struct arguments *arguments,
-                    struct faults *faults) {
+void validate_query(const struct http_request *request, const struct member *members,
+                    struct arguments *arguments, struct faults *faults) {
     for (const struct member *member = members; member && member->name; member++) {
         const struct checking checking = {"query", member, arguments, faults};
         const char *text = http_request_parameter(request, member->name);
@@ -241,7 +241,8 @@ static void check_json_boolean(const struct checking *checking, const json_t *va
     if (!json_is_boolean(value))
         fault(checking, "boolean_type", "Input should be true or false");
     else
-        arguments_set(checking->arguments, argument_name(checking->member), json_is_true(value) ? "true" : "false");
+        arguments_set(checking->arguments, argument_name(checking->member),
+                      json_is_true(value) ? "true" : "false");
 }
 
 static void check_json(const struct checking *checking, const json_t *value) {

@@ -12,8 +12,8 @@
 void validate_path(const struct http_request *request, struct arguments *arguments, struct faults *faults);
 
 /* The query, by a set of members (NULL: none). Times must come in order. */
-void validate_query(const struct http_request *request, const struct member *members, struct arguments *arguments,
-                    struct faults *faults);
+void validate_query(const struct http_request *request, const struct member *members,
+                    struct arguments *arguments, struct faults *faults);
 
 /* The body. The arguments point into *document, which the caller frees with json_decref after their use (NULL if it
  * could not be read: then there are faults). */

@@ -149,8 +149,8 @@ static enum db_outcome find_by_credentials(const struct auth_settings *settings,
     return secret ? by_project_token(db, secret, ACCESS_WRITE, caller) : DB_OK;
 }
 
-enum db_outcome caller_find(const struct auth_settings *settings, struct db *db, const struct http_request *request,
-                            struct caller *caller) {
+enum db_outcome caller_find(const struct auth_settings *settings, struct db *db,
+                            const struct http_request *request, struct caller *caller) {
     *caller = (struct caller){0};
     if (!settings->none)
         return find_by_credentials(settings, db, request, caller);

@@ -33,8 +33,8 @@ struct auth_settings {
 
 /* Looks the credentials up. The first that is present decides: x-api-token, Authorization: Bearer, the cookie
  * user_session, the URL's token. Blocks on the database; notes the use of a token, at most every five minutes. */
-enum db_outcome caller_find(const struct auth_settings *settings, struct db *db, const struct http_request *request,
-                            struct caller *caller);
+enum db_outcome caller_find(const struct auth_settings *settings, struct db *db,
+                            const struct http_request *request, struct caller *caller);
 
 #define CALLER_SESSION_COOKIE "user_session"
 

@@ -123,7 +123,8 @@ static bool header_is_right(struct part part) {
 }
 
 /* The library's own handler prints to standard error. */
-static void ignore_error(void *misc, const char *file, int line, uint64_t error, const char *format, va_list ap) {
+static void ignore_error(void *misc, const char *file, int line, uint64_t error, const char *format,
+                         va_list ap) {
     (void)misc, (void)file, (void)line, (void)error, (void)format, (void)ap;
 }
 
@@ -144,9 +145,9 @@ static json_t *web_key(const struct jwt_policy *policy) {
 
 static bool signature_is_right(const struct jwt_policy *policy, const struct compact *token) {
     json_auto_t *key = web_key(policy);
-    json_auto_t *jws = json_pack("{s:s%, s:s%, s:s%}", "protected", token->header.text, token->header.size, "payload",
-                                 token->payload.text, token->payload.size, "signature", token->signature.text,
-                                 token->signature.size);
+    json_auto_t *jws = json_pack("{s:s%, s:s%, s:s%}", "protected", token->header.text, token->header.size,
+                                 "payload", token->payload.text, token->payload.size, "signature",
+                                 token->signature.text, token->signature.size);
     jose_cfg_auto_t *configuration = jose_cfg();
     if (!key || !jws || !configuration)
         return false;

@@ -5,8 +5,9 @@
 
 enum { PREFIX_SIZE = 4, RANDOM_SIZE = 32 };
 
-_Static_assert(SECRET_SIZE == PREFIX_SIZE + sodium_base64_ENCODED_LEN(RANDOM_SIZE,
-                                                                      sodium_base64_VARIANT_URLSAFE_NO_PADDING),
+_Static_assert(SECRET_SIZE ==
+                   PREFIX_SIZE +
+                       sodium_base64_ENCODED_LEN(RANDOM_SIZE, sodium_base64_VARIANT_URLSAFE_NO_PADDING),
                "a secret is its prefix and its random bits");
 _Static_assert(SECRET_HASH_SIZE == 2 + 2 * crypto_hash_sha256_BYTES + 1, "a hash is SHA-256 in hexadecimal");
 

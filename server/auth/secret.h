@@ -4,8 +4,8 @@
 #pragma once
 
 #define SECRET_PROJECT_TOKEN "cpt_"
-#define SECRET_USER_TOKEN "cut_"
-#define SECRET_SESSION "ses_"
+#define SECRET_USER_TOKEN    "cut_"
+#define SECRET_SESSION       "ses_"
 
 enum {
     SECRET_SIZE = 4 + 43 + 1,          /* prefix, 32 bytes in base64url without padding, NUL */

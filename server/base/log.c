@@ -12,7 +12,8 @@
 
 enum {
     LINE_SIZE = 8192,
-    LINE_ROOM = LINE_SIZE - 3, /* the quote, brace and newline that end a line always fit, even one that is cut */
+    LINE_ROOM =
+        LINE_SIZE - 3, /* the quote, brace and newline that end a line always fit, even one that is cut */
 };
 
 struct line {
@@ -21,8 +22,10 @@ struct line {
     char text[LINE_SIZE];
 };
 
-static const char *const LEVELS[] = {
-    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"};
+static const char *const LEVELS[] = {[LOG_LEVEL_ERROR] = "error",
+                                     [LOG_LEVEL_WARN] = "warn",
+                                     [LOG_LEVEL_INFO] = "info",
+                                     [LOG_LEVEL_DEBUG] = "debug"};
 
 static enum log_level configured_level = LOG_LEVEL_INFO;
 static enum log_format configured_format = LOG_FORMAT_LOGFMT;
@@ -87,7 +90,8 @@ static size_t character_size(const unsigned char *text) {
 
 /* Puts one character, escaped as in a JSON string where it must be; returns how many bytes of `text` it was. */
 static size_t put_character(struct line *line, const unsigned char *text) {
-    static const char *const SHORT[256] = {['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t"};
+    static const char *const SHORT[256] = {
+        ['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r", ['\t'] = "\\t"};
     size_t size = character_size(text);
     char escape[8];
     if (size == 0) {

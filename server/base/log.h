@@ -20,8 +20,8 @@ bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *message, ...) __attribute__((sentinel));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__, (const char *)0)
-#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__, (const char *)0)
-#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__, (const char *)0)
+#define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__, (const char *)0)
+#define log_info(...)  log_write(LOG_LEVEL_INFO, __VA_ARGS__, (const char *)0)
 #define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__, (const char *)0)
 
 /* For numbers among the pairs: log_info("stopped", "requests", log_number(n).text). */

@@ -31,12 +31,12 @@ int command_version(const struct config *config);
 int command_outcome(enum db_outcome outcome, const char *message);
 
 /* Runs a statement as an administrator of everything, each row to the handler. */
-int command_query(const struct config *config, const struct db_statement *statement, struct arguments *arguments,
-                  db_row_handler *handler, void *context);
+int command_query(const struct config *config, const struct db_statement *statement,
+                  struct arguments *arguments, db_row_handler *handler, void *context);
 
 /* The same for statements whose answer is a resource: prints its id. `missing` is said when there is no answer. */
-int command_print_id(const struct config *config, const struct db_statement *statement, struct arguments *arguments,
-                     const char *missing);
+int command_print_id(const struct config *config, const struct db_statement *statement,
+                     struct arguments *arguments, const char *missing);
 
 /* Checks that a text is a UUID; otherwise says that --OPTION should be one. */
 bool command_is_id(const char *option, const char *text);

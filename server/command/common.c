@@ -9,7 +9,9 @@
 int command_outcome(enum db_outcome outcome, const char *message) {
     switch (outcome) {
     case DB_OK: return EXIT_DONE;
-    case DB_AWAY: fprintf(stderr, "carbond: the database cannot be reached: %s\n", message); return EXIT_DATABASE;
+    case DB_AWAY:
+        fprintf(stderr, "carbond: the database cannot be reached: %s\n", message);
+        return EXIT_DATABASE;
     case DB_TAKEN: fprintf(stderr, "carbond: this is there already: %s\n", message); return EXIT_FAILED;
     case DB_REFUSED:
     case DB_FAILED: break;
@@ -18,8 +20,8 @@ int command_outcome(enum db_outcome outcome, const char *message) {
     return EXIT_FAILED;
 }
 
-int command_query(const struct config *config, const struct db_statement *statement, struct arguments *arguments,
-                  db_row_handler *handler, void *context) {
+int command_query(const struct config *config, const struct db_statement *statement,
+                  struct arguments *arguments, db_row_handler *handler, void *context) {
     const struct db_settings settings = {.url = config->database_url, .prepared_statements = false};
     const char *values[DB_PARAMETERS];
     struct db *db = db_new(&settings);
@@ -48,8 +50,8 @@ static bool print_id(void *context, const struct db_row *row) {
     return true;
 }
 
-int command_print_id(const struct config *config, const struct db_statement *statement, struct arguments *arguments,
-                     const char *missing) {
+int command_print_id(const struct config *config, const struct db_statement *statement,
+                     struct arguments *arguments, const char *missing) {
     struct id_printing printing = {false};
     int status = command_query(config, statement, arguments, print_id, &printing);
     if (status != EXIT_DONE || printing.printed)

@@ -38,14 +38,18 @@ static void configure_log(const struct config *config) {
 }
 
 static bool is_loopback(const char *listen) {
-    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 || strncmp(listen, "localhost:", 10) == 0;
+    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 ||
+           strncmp(listen, "localhost:", 10) == 0;
 }
 
 static bool configure(struct service *service, const struct config *config) {
-    service->database = (struct db_settings){config->database_url, config->statement_timeout, config->prepared_statements};
+    service->database =
+        (struct db_settings){config->database_url, config->statement_timeout, config->prepared_statements};
     service->auth = (struct auth_settings){
         .none = strcmp(config->auth, "none") == 0,
-        .jwt = {.require_expiry = config->jwt_require_exp, .issuer = config->jwt_issuer, .audience = config->jwt_audience},
+        .jwt = {.require_expiry = config->jwt_require_exp,
+                .issuer = config->jwt_issuer,
+                .audience = config->jwt_audience},
     };
     service->http = (struct http_server_settings){
         .listen = config->listen,
@@ -65,7 +69,8 @@ static bool configure(struct service *service, const struct config *config) {
                   "--auth-none-anywhere true");
         return false;
     }
-    const char *problem = config->jwt_key_file ? jwt_policy_read_key(&service->auth.jwt, config->jwt_key_file) : NULL;
+    const char *problem =
+        config->jwt_key_file ? jwt_policy_read_key(&service->auth.jwt, config->jwt_key_file) : NULL;
     if (problem)
         log_error("cannot use the JWT key", "file", config->jwt_key_file, "reason", problem);
     return !problem;
@@ -101,7 +106,8 @@ static bool add_lanes(struct service *service, const struct config *config) {
     const struct {
         const char *name;
         int threads;
-    } lanes[] = {{"worker", config->workers}, {"stream", config->stream_workers}, {"password", PASSWORD_WORKERS}};
+    } lanes[] = {
+        {"worker", config->workers}, {"stream", config->stream_workers}, {"password", PASSWORD_WORKERS}};
     for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
         const struct lane_settings settings = {
             .name = lanes[i].name,
@@ -130,15 +136,16 @@ static bool schema_is_current(const struct service *service) {
     db_free(db);
     if (outcome != DB_OK || version >= migrate_version_wanted())
         return true;
-    log_error("the database's schema is too old: run carbond migrate", "version", log_number(version).text, "wanted",
-              log_number(migrate_version_wanted()).text);
+    log_error("the database's schema is too old: run carbond migrate", "version", log_number(version).text,
+              "wanted", log_number(migrate_version_wanted()).text);
     return false;
 }
 
 static bool start(struct service *service, const struct config *config) {
     service->routes = api_http_routes();
     if (service->routes)
-        service->server = http_server_new(&service->http, service->routes, api_route_count, &service->inline_worker);
+        service->server =
+            http_server_new(&service->http, service->routes, api_route_count, &service->inline_worker);
     if (!service->server || !add_lanes(service, config)) {
         log_error("cannot start", "reason", "out of memory or threads");
         return false;
@@ -155,7 +162,8 @@ static void sleep_seconds(int seconds) {
 
 /* First the load balancer learns that we go, then new connections end, then what has begun is answered. */
 static void wind_down(struct service *service, const struct config *config) {
-    log_info("ending", "drain_delay", log_number(config->drain_delay).text, "grace", log_number(config->grace).text);
+    log_info("ending", "drain_delay", log_number(config->drain_delay).text, "grace",
+             log_number(config->grace).text);
     atomic_store(&service->api.draining, true);
     http_server_drain(service->server);
     sleep_seconds(config->drain_delay);
@@ -186,8 +194,8 @@ int command_serve(const struct config *config) {
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     int status = EXIT_FAILED;
     if (schema_is_current(&service) && start(&service, config)) {
-        log_info("listening", "address", http_server_address(service.server), "version", CARBOND_VERSION, "auth",
-                 config->auth);
+        log_info("listening", "address", http_server_address(service.server), "version", CARBOND_VERSION,
+                 "auth", config->auth);
         sigwait(&ends, &received);
         wind_down(&service, config);
         status = EXIT_DONE;

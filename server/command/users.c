@@ -53,7 +53,8 @@ static bool print_user(void *context, const struct db_row *row) {
     (void)context;
     if (user)
         printf("%s\t%s\t%s%s\n", json_string_value(json_object_get(user, "id")),
-               json_string_value(json_object_get(user, "email")), json_string_value(json_object_get(user, "name")),
+               json_string_value(json_object_get(user, "email")),
+               json_string_value(json_object_get(user, "name")),
                json_is_true(json_object_get(user, "is_active")) ? "" : "\tinactive");
     json_decref(user);
     return true;

@@ -78,12 +78,15 @@ void db_cancel(struct db *db) {
 
 static PGconn *open_connection(const struct db_settings *settings) {
     char options[64];
-    snprintf(options, sizeof options, "-c timezone=UTC -c statement_timeout=%ds", settings->statement_timeout);
+    snprintf(options, sizeof options, "-c timezone=UTC -c statement_timeout=%ds",
+             settings->statement_timeout);
     /* What stands before the URL it may override; what stands behind it is ours. */
     static const char *const names[] = {
-        "connect_timeout",     "fallback_application_name", "keepalives_idle", "keepalives_interval",
-        "keepalives_count",    "tcp_user_timeout",          "dbname",          "client_encoding",
-        "options",             NULL,
+        "connect_timeout",  "fallback_application_name",
+        "keepalives_idle",  "keepalives_interval",
+        "keepalives_count", "tcp_user_timeout",
+        "dbname",           "client_encoding",
+        "options",          NULL,
     };
     const char *values[] = {"2", "carbond", "10", "5", "3", "20000", settings->url, "UTF8", options, NULL};
     return PQconnectdbParams(names, values, 1);
@@ -192,10 +195,11 @@ static int send_statement(struct db *db, const struct db_statement *statement, c
         int outcome = db->prepared[statement->index] ? DB_OK : prepare(db, statement);
         if (outcome != DB_OK)
             return outcome;
-        sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count, values, NULL, NULL, 0);
+        sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count, values, NULL,
+                                   NULL, 0);
     } else {
-        sent = PQsendQueryParams(db->connection, statement->text, statement->parameter_count, NULL, values, NULL, NULL,
-                                 0);
+        sent = PQsendQueryParams(db->connection, statement->text, statement->parameter_count, NULL, values,
+                                 NULL, NULL, 0);
     }
     if (sent && PQsetSingleRowMode(db->connection))
         return DB_OK;

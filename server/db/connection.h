@@ -9,16 +9,16 @@
 #include <stdbool.h>
 
 struct db_settings {
-    const char *url;           /* a libpq connection string or URI; may hold a password: never logged */
-    int statement_timeout;     /* seconds; 0: none */
-    bool prepared_statements;  /* off: for poolers that hand each transaction to another session */
+    const char *url;          /* a libpq connection string or URI; may hold a password: never logged */
+    int statement_timeout;    /* seconds; 0: none */
+    bool prepared_statements; /* off: for poolers that hand each transaction to another session */
 };
 
 struct db;
 
 enum db_outcome {
     DB_OK,
-    DB_AWAY,    /* cannot be reached, is shutting down, or has no connection left: later, perhaps (08, 53, 57, 25006) */
+    DB_AWAY, /* cannot be reached, is shutting down, or has no connection left: later, perhaps (08, 53, 57, 25006) */
     DB_REFUSED, /* a value that PostgreSQL does not take (22, 23 but 23505) */
     DB_TAKEN,   /* a unique value that is there already (23505) */
     DB_FAILED,  /* a mistake of ours: logged */

@@ -59,7 +59,8 @@ static enum db_outcome check_applied(struct db *db, const struct migration *migr
     char *differs;
     enum db_outcome outcome = db_query_text(db, &sql_schema_differs, values, &differs);
     if (outcome == DB_OK && differs) {
-        *problem = "a migration was applied in another wording than this binary's: is this another program's database?";
+        *problem = "a migration was applied in another wording than this binary's: is this another program's "
+                   "database?";
         outcome = DB_REFUSED;
     }
     free(differs);
@@ -67,7 +68,8 @@ static enum db_outcome check_applied(struct db *db, const struct migration *migr
 }
 
 /* One migration, with the lock held. */
-static enum db_outcome step(struct db *db, const struct migration *migration, bool *applied, const char **problem) {
+static enum db_outcome step(struct db *db, const struct migration *migration, bool *applied,
+                            const char **problem) {
     int version;
     *applied = false;
     enum db_outcome outcome = migrate_version(db, &version);

@@ -63,8 +63,8 @@ struct compressor *compressor_new(void) {
     struct compressor *compressor = calloc(1, sizeof *compressor);
     if (!compressor)
         return NULL;
-    if (deflateInit2(&compressor->zlib, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) ==
-        Z_OK)
+    if (deflateInit2(&compressor->zlib, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, MEMORY_LEVEL,
+                     Z_DEFAULT_STRATEGY) == Z_OK)
         return compressor;
     free(compressor);
     return NULL;
@@ -77,7 +77,8 @@ void compressor_free(struct compressor *compressor) {
     free(compressor);
 }
 
-bool compressor_write(struct compressor *compressor, const void *data, size_t size, bool last, struct buffer *out) {
+bool compressor_write(struct compressor *compressor, const void *data, size_t size, bool last,
+                      struct buffer *out) {
     unsigned char piece[PIECE];
     z_stream *zlib = &compressor->zlib;
     zlib->next_in = (unsigned char *)(uintptr_t)data;

@@ -17,7 +17,8 @@ void compressor_free(struct compressor *compressor);
 
 /* Appends to `out` what the compressor gives for these bytes; with `last`, all the rest and the trailer. Between
  * calls the compressor may hold bytes back. False when out of memory. */
-bool compressor_write(struct compressor *compressor, const void *data, size_t size, bool last, struct buffer *out);
+bool compressor_write(struct compressor *compressor, const void *data, size_t size, bool last,
+                      struct buffer *out);
 
 /* All at once. */
 bool compress_whole(const void *data, size_t size, struct buffer *out);

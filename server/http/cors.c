@@ -36,6 +36,7 @@ void cors_preflight(struct http_request *request, const char *methods) {
     if (!cors_allows(settings, http_request_header(request, MHD_HTTP_HEADER_ORIGIN)))
         return;
     http_reply_header(request, "Access-Control-Allow-Methods", methods);
-    http_reply_header(request, "Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-Api-Token");
+    http_reply_header(request, "Access-Control-Allow-Headers",
+                      "Accept, Authorization, Content-Type, X-Api-Token");
     http_reply_header(request, "Access-Control-Max-Age", "7200");
 }

@@ -212,8 +212,9 @@ void *dispatch_begin(void *context, const char *target, struct MHD_Connection *c
     return request;
 }
 
-enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                         const char *version, const char *upload, size_t *upload_size, void **held) {
+enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const char *url,
+                         const char *method, const char *version, const char *upload, size_t *upload_size,
+                         void **held) {
     struct http_request *request = *held;
     (void)context;
     (void)connection;
@@ -245,7 +246,8 @@ static void log_access(const struct http_request *request) {
         return;
     char path[256], milliseconds[32], peer[64];
     log_path(&request->url, path, sizeof path);
-    snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)(clock_monotonic() - request->started) / 1000);
+    snprintf(milliseconds, sizeof milliseconds, "%.1f",
+             (double)(clock_monotonic() - request->started) / 1000);
     http_server_peer(request->connection, peer, sizeof peer);
     log_info("request", "method", request->method, "path", path, "route",
              request->match.route ? request->match.route->pattern : NULL, "status",

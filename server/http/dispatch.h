@@ -6,8 +6,9 @@
 
 /* libmicrohttpd's callbacks; the context is the server. */
 void *dispatch_begin(void *context, const char *target, struct MHD_Connection *connection);
-enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                         const char *version, const char *upload, size_t *upload_size, void **request);
+enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const char *url,
+                         const char *method, const char *version, const char *upload, size_t *upload_size,
+                         void **request);
 void dispatch_completed(void *context, struct MHD_Connection *connection, void **request,
                         enum MHD_RequestTerminationCode how);
 

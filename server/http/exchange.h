@@ -11,10 +11,10 @@
 
 /* Where a request stands, on the event thread. */
 enum http_phase {
-    HTTP_PHASE_HEAD,      /* the request line is read, the headers not yet */
-    HTTP_PHASE_BODY,      /* the body is kept */
-    HTTP_PHASE_DISCARD,   /* the reply is known; the body is read and forgotten, so that the client reads our reply */
-    HTTP_PHASE_HANDLED,   /* on a lane, or back from it */
+    HTTP_PHASE_HEAD, /* the request line is read, the headers not yet */
+    HTTP_PHASE_BODY, /* the body is kept */
+    HTTP_PHASE_DISCARD, /* the reply is known; the body is read and forgotten, so that the client reads our reply */
+    HTTP_PHASE_HANDLED, /* on a lane, or back from it */
     HTTP_PHASE_ANSWERED,
 };
 
@@ -48,7 +48,8 @@ struct http_request {
     struct http_match match;
     bool counted; /* among the server's active requests */
     bool is_form;
-    bool streamed; /* the handler left a stream: the event thread has gone on, the handler's thread must not look */
+    bool
+        streamed; /* the handler left a stream: the event thread has gone on, the handler's thread must not look */
     struct buffer body;
     size_t discarded;
     int64_t started;

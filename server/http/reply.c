@@ -23,14 +23,16 @@ static struct http_reply *begin(struct http_request *request, int status, const 
     return reply;
 }
 
-void http_reply_static(struct http_request *request, int status, const char *type, const void *data, size_t size) {
+void http_reply_static(struct http_request *request, int status, const char *type, const void *data,
+                       size_t size) {
     struct http_reply *reply = begin(request, status, type);
     reply->fixed = data;
     reply->fixed_size = size;
 }
 
 static void reply_no_memory(struct http_request *request) {
-    http_reply_static(request, MHD_HTTP_INTERNAL_SERVER_ERROR, HTTP_JSON, out_of_memory, sizeof out_of_memory - 1);
+    http_reply_static(request, MHD_HTTP_INTERNAL_SERVER_ERROR, HTTP_JSON, out_of_memory,
+                      sizeof out_of_memory - 1);
 }
 
 void http_reply_buffer(struct http_request *request, int status, const char *type, struct buffer *body) {

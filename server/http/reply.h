@@ -19,7 +19,8 @@ void http_reply_buffer(struct http_request *request, int status, const char *typ
 void http_reply_json(struct http_request *request, int status, char *text);
 
 /* The bytes must live as long as the server. */
-void http_reply_static(struct http_request *request, int status, const char *type, const void *data, size_t size);
+void http_reply_static(struct http_request *request, int status, const char *type, const void *data,
+                       size_t size);
 
 void http_reply_empty(struct http_request *request, int status);
 

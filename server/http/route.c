@@ -116,8 +116,8 @@ static void capture(const struct pattern *pattern, const struct http_url *url, s
     }
 }
 
-enum http_found http_router_find(const struct http_router *router, const char *method, const struct http_url *url,
-                                 struct http_match *match) {
+enum http_found http_router_find(const struct http_router *router, const char *method,
+                                 const struct http_url *url, struct http_match *match) {
     const struct pattern *best = best_pattern(router, url);
     if (!best)
         return HTTP_NO_PATH;

@@ -44,8 +44,8 @@ struct http_router *http_router_new(const struct http_route *routes, size_t coun
 void http_router_free(struct http_router *router);
 
 /* HEAD finds the routes of GET. The captures point into `url` and the patterns. */
-enum http_found http_router_find(const struct http_router *router, const char *method, const struct http_url *url,
-                                 struct http_match *match);
+enum http_found http_router_find(const struct http_router *router, const char *method,
+                                 const struct http_url *url, struct http_match *match);
 
 /* Appends the methods of this path: "GET, HEAD, OPTIONS". */
 void http_router_methods(const struct http_router *router, const struct http_url *url, struct buffer *out);

@@ -21,8 +21,9 @@ enum {
     CONNECTION_MEMORY = 16 * 1024,
 };
 
-struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_route *routes,
-                                    size_t route_count, void *inline_context) {
+struct http_server *http_server_new(const struct http_server_settings *settings,
+                                    const struct http_route *routes, size_t route_count,
+                                    void *inline_context) {
     struct http_server *server = calloc(1, sizeof *server);
     if (!server)
         return NULL;
@@ -56,7 +57,8 @@ const struct http_server_settings *http_server_settings(const struct http_server
     return server->settings;
 }
 
-struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection, bool compressed) {
+struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection,
+                                       bool compressed) {
     return http_stream_new(connection, compressed, server->settings->stream_patience, &server->closing);
 }
 
@@ -80,7 +82,8 @@ static bool split_address(const char *listen, char *host, size_t room, const cha
 
 static int open_listener(const struct addrinfo *address) {
     int one = 1;
-    int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
+    int fd =
+        socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->ai_protocol);
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
@@ -92,7 +95,8 @@ static int open_listener(const struct addrinfo *address) {
     return -1;
 }
 
-static void format_address(const struct sockaddr *address, socklen_t size, bool with_port, char *out, size_t room) {
+static void format_address(const struct sockaddr *address, socklen_t size, bool with_port, char *out,
+                           size_t room) {
     char host[64] = "", port[16] = "";
     getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     if (!with_port)
@@ -122,7 +126,7 @@ static bool listen_on(struct http_server *server, const char *text) {
 }
 
 static void note_address(struct http_server *server) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     if (getsockname(server->listener, (struct sockaddr *)&address, &size) == 0)
         format_address((struct sockaddr *)&address, size, true, server->address, sizeof server->address);
@@ -133,7 +137,8 @@ const char *http_server_address(const struct http_server *server) {
 }
 
 void http_server_peer(struct MHD_Connection *connection, char *out, size_t room) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     out[0] = '\0';
     if (!info || !info->client_addr)
         return;
@@ -144,7 +149,8 @@ void http_server_peer(struct MHD_Connection *connection, char *out, size_t room)
 
 /* ---- libmicrohttpd */
 
-__attribute__((format(printf, 2, 0))) static void log_library(void *context, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static void log_library(void *context, const char *format,
+                                                              va_list arguments) {
     char text[512];
     (void)context;
     int length = vsnprintf(text, sizeof text, format, arguments);
@@ -164,12 +170,13 @@ bool http_server_start(struct http_server *server) {
         return false;
     note_address(server);
     server->daemon = MHD_start_daemon(
-        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, dispatch, server,
-        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener,
-        MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        server->settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings->idle_timeout,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, dispatch,
+        server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener,
+        MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
+        server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        server->settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)server->settings->idle_timeout, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
     if (!server->daemon)
         log_error("cannot start libmicrohttpd");
     return server->daemon != NULL;

@@ -28,8 +28,9 @@ struct http_server;
 
 /* Keeps pointers to the settings and routes. NULL when out of memory. `inline_context` is what handlers of
  * HTTP_LANE_INLINE get: they must not block. */
-struct http_server *http_server_new(const struct http_server_settings *settings, const struct http_route *routes,
-                                    size_t route_count, void *inline_context);
+struct http_server *http_server_new(const struct http_server_settings *settings,
+                                    const struct http_route *routes, size_t route_count,
+                                    void *inline_context);
 
 /* Lanes are numbered from 1 in the order of these calls; `work` is set here. False when out of memory or threads. */
 bool http_server_add_lane(struct http_server *server, const struct lane_settings *lane);
@@ -54,4 +55,5 @@ void http_server_free(struct http_server *server);
 /* ---- for the files of http/ */
 
 const struct http_server_settings *http_server_settings(const struct http_server *server);
-struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection, bool compressed);
+struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection,
+                                       bool compressed);
