@@ -84,6 +84,9 @@ cluster_make_socket() {
     fi
 }
 
+# Only such a directory is removed again: what lies in var/ stays.
+is_short_socket() { [[ $1 =~ ^/tmp/carbond-[[:alnum:]]{8}$ ]]; }
+
 # cluster_runs: is the process that postmaster.pid names alive, and ours? After a crash the number may by now
 # belong to any other process.
 cluster_runs() {
@@ -110,7 +113,7 @@ cluster_clear_crash() {
     done
     ((try < 100)) || die "processes of a PostgreSQL that crashed still work on $cluster_home/data"
     socket=$(sed -n 5p "$lock")
-    [[ $socket != /tmp/carbond-* ]] || as_cluster_owner rm -rf "$socket"
+    ! is_short_socket "$socket" || as_cluster_owner rm -rf "$socket"
     as_cluster_owner rm -f "$lock"
 }
 
@@ -150,5 +153,5 @@ cluster_open() {
 
 cluster_stop() {
     ! cluster_runs || quietly in_cluster pg_ctl -D data -m fast -w stop
-    [[ $cluster_socket != /tmp/carbond-* ]] || as_cluster_owner rmdir "$cluster_socket"
+    ! is_short_socket "$cluster_socket" || as_cluster_owner rmdir "$cluster_socket"
 }

@@ -1,0 +1,104 @@
+"""No tenant sees another: ids swapped wherever an id can stand, and a look at the statements themselves."""
+
+import re
+
+import pytest
+
+import harness
+
+SQL = harness.ROOT / "server" / "sql"
+# Statements that read a base table, and why they may.
+DIRECT = {
+    "exists": "tells 404 from 403; answers no more than that",
+    "run_create": "a run that is sent again is answered only if its experiment is the caller's",
+    "purge_emissions": "removes what is deleted, for nobody",
+    "purge_runs": "removes what is deleted, for nobody",
+    "purge_rest": "removes what is deleted, for nobody",
+    "purge_project": "finds what is deleted, for nobody",
+    "caller_by_project_token": "answers who asks",
+}
+
+
+@pytest.mark.parametrize("path", sorted(SQL.glob("**/*.sql")), ids=lambda path: path.stem)
+def test_statements_read_through_the_functions(path):
+    """visible_* and reachable_* alone decide what a statement may read."""
+    text = re.sub(r"--[^\n]*", "", path.read_text())
+    read = re.findall(r"\b(?:from|join|using)\s+(?:only\s+)?((?:live_)?(?:projects|experiments|runs|emissions))\b", text)
+    writes = re.findall(r"\bdelete\s+from\s+(\w+)", text)
+    for table in writes:
+        if table in read:
+            read.remove(table)
+    assert not read or path.stem in DIRECT, f"{path.name} reads {read} directly"
+
+
+@pytest.fixture(scope="module")
+def tenants(world):
+    trees = harness.Tree(world), harness.Tree(world)
+    for tree in trees:
+        tree.team = world.team(tree.admin, tree.organization)
+        tree.emission = world.emission(tree.admin, tree.run)
+        tree.names = [tree.admin.email, tree.organization["name"], tree.project["name"], tree.experiment["name"],
+                      tree.team["name"], tree.run["cpu_model"]]
+    return trees
+
+
+def test_lists_hold_ones_own_only(tenants):
+    for mine, theirs in (tenants, tenants[::-1]):
+        for path in ("/organizations", "/teams", "/users", "/runs", "/user/tokens", "/auth/check"):
+            answer = mine.client.get(path).text
+            assert not [name for name in theirs.names if name in answer], path
+        assert mine.organization["name"] in mine.client.get("/organizations").text
+        assert mine.run["cpu_model"] in mine.client.get("/runs").text
+
+
+def test_ids_of_another_tenant_in_bodies(tenants, unchanged):
+    mine, theirs = tenants
+    named = {"name": "x", "description": "x"}
+    for path, body in (
+            ("/team", {**named, "organization_id": theirs.organization["id"]}),
+            ("/projects", {**named, "organization_id": theirs.organization["id"]}),
+            ("/projects", {**named, "team_id": theirs.team["id"]}),
+            ("/projects", {**named, "team_id": theirs.team["id"], "organization_id": mine.organization["id"]}),
+            ("/experiments", {**named, "project_id": theirs.project["id"]}),
+            ("/runs", harness.run_body(theirs.experiment["id"])),
+            ("/runs", harness.run_body(theirs.experiment["id"], id=theirs.run["id"])),
+            ("/emissions", harness.emission_body(theirs.run["id"])),
+            ("/emissions", harness.emission_body(theirs.run["id"], id=theirs.emission))):
+        mine.client.post(path, body, 403)
+
+
+def test_run_id_of_another_tenant_tells_nothing(tenants, unchanged):
+    mine, theirs = tenants
+    answer = mine.client.post("/runs", harness.run_body(mine.experiment["id"], id=theirs.run["id"]), 409)
+    assert theirs.run["cpu_model"] not in answer.text
+
+
+def test_ids_mixed_in_one_path(tenants, world, unchanged):
+    mine, theirs = tenants
+    token = world.database.value("select count(*) from project_tokens")
+    mine.client.delete(f"/projects/{mine.project['id']}/api-tokens/{harness.UNKNOWN_ID}", 404)
+    mine.client.delete(f"/organizations/{mine.organization['id']}/users/{theirs.admin.id}", 404)
+    mine.client.patch(f"/organizations/{mine.organization['id']}/users/{theirs.admin.id}", {"is_admin": True}, 404)
+    mine.client.get(f"/user/{theirs.admin.id}", 403)
+    mine.client.get(f"/projects?organization={theirs.organization['id']}", 403)
+    assert world.database.value("select count(*) from project_tokens") == token
+
+
+def test_token_of_another_project_of_ones_own_organization(tenants, world):
+    """A token's project, not its organisation, is its world."""
+    mine, _ = tenants
+    second = world.project(mine.admin, mine.organization)
+    client = world.client(token=world.project_token(mine.admin, second)["token"])
+    client.get(f"/projects/{mine.project['id']}", 403)
+    client.get(f"/runs/{mine.run['id']}", 403)
+    client.post("/emissions", harness.emission_body(mine.run["id"]), 403)
+    assert client.get("/runs").json() == []
+    client.get(f"/projects/{second['id']}")
+
+
+def test_revoked_membership_ends_at_once(world):
+    tree = harness.Tree(world)
+    member = world.member(tree.admin, tree.organization)
+    member.client.get(f"/projects/{tree.project['id']}")
+    tree.client.delete(f"/organizations/{tree.organization['id']}/users/{member.id}")
+    member.client.get(f"/projects/{tree.project['id']}", 403)
