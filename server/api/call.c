@@ -14,6 +14,15 @@ enum { ASK_AGAIN = 3, AWAY_PAUSE = 50 };
 
 /* ---- who */
 
+/* Some routes wait a moment for a database that is away: true after a pause, false when there is no more patience. */
+static bool wait_for_database(const struct call *call) {
+    int64_t waited = clock_monotonic() - http_request_arrival(call->request);
+    if (waited >= (int64_t)call->route->database_patience * 1000)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = AWAY_PAUSE * 1000000L}, NULL);
+    return true;
+}
+
 static bool admits(const struct api_route *route, const struct caller *caller) {
     switch (caller->kind) {
     case CALLER_NOBODY: return route->admits & ADMITS_NOBODY;
@@ -38,7 +47,10 @@ static void set_caller(struct call *call) {
 /* False: an answer was left. What needs credentials whatever the id says so before it looks at anything else. */
 static bool authenticate(struct call *call) {
     const struct api_route *route = call->route;
-    enum db_outcome outcome = caller_find(call->api->auth, call->db, call->request, &call->caller);
+    enum db_outcome outcome;
+    do
+        outcome = caller_find(call->api->auth, call->db, call->request, &call->caller);
+    while (outcome == DB_AWAY && wait_for_database(call));
     if (outcome != DB_OK) {
         call_reply_outcome(call, outcome);
         return false;
@@ -80,20 +92,14 @@ static bool refuse_kind(struct call *call) {
 
 /* ---- the database */
 
-static bool has_patience(const struct call *call) {
-    int64_t waited = clock_monotonic() - http_request_arrival(call->request);
-    return waited < (int64_t)call->route->database_patience * 1000;
-}
-
 enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
                            void *context) {
     const char *values[DB_PARAMETERS];
     arguments_bind(&call->arguments, statement, values);
-    enum db_outcome outcome = db_query(call->db, statement, values, handler, context);
-    while (outcome == DB_AWAY && has_patience(call)) {
-        nanosleep(&(struct timespec){.tv_nsec = AWAY_PAUSE * 1000000L}, NULL);
+    enum db_outcome outcome;
+    do
         outcome = db_query(call->db, statement, values, handler, context);
-    }
+    while (outcome == DB_AWAY && wait_for_database(call));
     return outcome;
 }
 

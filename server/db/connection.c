@@ -128,13 +128,11 @@ static bool connect_now(struct db *db) {
     return true;
 }
 
-/* An idle connection that PostgreSQL has closed shows it by being readable: better to see that now than to lose
- * a statement to it. */
-static bool still_open(struct db *db) {
+/* PostgreSQL says nothing on an idle connection but that it ends it: better to see that now than to lose a statement
+ * to it. */
+static bool still_open(const struct db *db) {
     struct pollfd idle = {.fd = PQsocket(db->connection), .events = POLLIN};
-    if (poll(&idle, 1, 0) <= 0)
-        return true;
-    return PQconsumeInput(db->connection) == 1 && PQstatus(db->connection) == CONNECTION_OK;
+    return poll(&idle, 1, 0) == 0;
 }
 
 static bool connected(struct db *db) {

@@ -285,7 +285,7 @@ def specification():
 def plain_path(url):
     """The path that the specification knows: without the query, /api, /t/TOKEN, and slashes too many."""
     path = re.sub("//+", "/", urllib.parse.urlsplit(url).path)
-    path = re.sub(r"^(/api)?(/t/[^/]+)?(/api)?(?=/|$)", "", path)
+    path = re.sub(r"^(/api(/t/[^/]+)?|/t/[^/]+(/api)?)(?=/|$)", "", path)
     return path.rstrip("/") or "/"
 
 

@@ -1,0 +1,136 @@
+"""The command line: what it prints, and the exit status that scripts go by."""
+
+import uuid
+
+import pytest
+
+import harness
+
+COMMANDS = ["serve", "migrate", "openapi", "user add", "user list", "user passwd", "organization add", "project add",
+            "experiment add", "token add", "token revoke", "version"]
+
+
+@pytest.fixture
+def run(carbond_binary, database):
+    def run(*arguments, status=0, stdin=None, **environment):
+        done = harness.command(carbond_binary, *arguments, stdin=stdin,
+                               environment={"DATABASE_URL": database.url, **environment})
+        assert done.returncode == status, (arguments, done.returncode, done.stderr)
+        assert (done.stderr != "") == (status != 0), done.stderr
+        return done.stdout
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help(run, name):
+    text = run(*name.split(), "--help", DATABASE_URL="")
+    assert text.startswith(f"usage: carbond {name} ") and "--help" in text
+    assert name.split()[0] in run("--help")
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["nonsense"], ["user"], ["user", "nonsense"], ["serve", "--nonsense"], ["serve", "--workers", "0"],
+    ["serve", "--workers", "x"], ["serve", "--auth", "maybe"], ["serve", "--jwt-require-exp", "perhaps"],
+    ["serve", "--cors-origin", "dashboard.example"], ["serve", "--cors-origin", "https://x.example/"],
+    ["serve", "extra"], ["user", "add", "--email", "x@example.org"], ["user", "add", "--email", "x", "--name", "n"],
+    ["user", "add", "--email", "x@example.org", "--name", "n", "--id", "7"], ["token", "add", "--access", "read"],
+    ["token", "add", "--project", "x", "--access", "read"], ["token", "revoke"], ["openapi", "--format", "xml"],
+    ["token", "add", "--project", harness.UNKNOWN_ID, "--access", "all"], ["migrate", "--database-url"]])
+def test_wrong_usage(run, arguments):
+    run(*arguments, status=2, stdin="")
+
+
+def test_no_database(run, tmp_path):
+    run("migrate", status=2, DATABASE_URL="")
+    for command in (["migrate"], ["user", "list"], ["token", "revoke", "--id", harness.UNKNOWN_ID]):
+        run(*command, "--database-url", f"postgresql:///x?host={tmp_path}", status=3)
+
+
+def test_flag_counts_more_than_environment(run, tmp_path):
+    away = f"postgresql:///x?host={tmp_path}"
+    run("user", "list", status=3, CARBOND_DATABASE_URL=away)
+    run("user", "list", "--database-url", run.__closure__[1].cell_contents.url, CARBOND_DATABASE_URL=away)
+
+
+def test_version(run):
+    assert run("version").startswith("carbond ")
+
+
+def test_migrate_again_changes_nothing(run, unchanged):
+    assert "applied" not in run("migrate")
+
+
+def test_migrate_at_once(carbond_binary, cluster):
+    """Several processes, one fresh database: each migration is applied once."""
+    url = cluster.url(cluster.createdb())
+    processes = [harness.subprocess.Popen([str(carbond_binary), "migrate", "--database-url", url], text=True,
+                                          stdout=harness.subprocess.PIPE, env=harness.clean_environment())
+                 for _ in range(4)]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sum(output.count("applied 0001") for output in outputs) == 1
+
+
+def test_newer_or_altered_schema(carbond_binary, new_database):
+    database = new_database()
+    database.query("update schema_migrations set checksum = 'x' where version = 1")
+    done = harness.command(carbond_binary, "migrate", "--database-url", database.url)
+    assert done.returncode == 1 and "another wording" in done.stderr
+    database.query("insert into schema_migrations (version, name, checksum) values (9999, 'later', 'x')")
+    done = harness.command(carbond_binary, "migrate", "--database-url", database.url)
+    assert done.returncode == 1 and "newer" in done.stderr
+
+
+def test_serve_wants_a_migrated_database(carbond_binary, cluster):
+    url = cluster.url(cluster.createdb())
+    done = harness.command(carbond_binary, "serve", "--database-url", url, "--listen", "127.0.0.1:0")
+    assert done.returncode == 1 and "carbond migrate" in done.stderr
+
+
+def test_users(run, world):
+    email, identity = f"{uuid.uuid4().hex[:12]}@example.org", str(uuid.uuid4())
+    added = run("user", "add", "--email", email, "--name", "Ada", "--id", identity, "--password-stdin",
+                stdin="correct horse\n")
+    assert added == identity + "\n"
+    assert f"{identity}\t{email}\tAda\n" in run("user", "list")
+    run("user", "add", "--email", email.upper(), "--name", "Ada", status=1)
+    run("user", "add", "--email", "y" + email, "--name", "Ada", "--password-stdin", stdin="short", status=2)
+    run("user", "add", "--email", "y" + email, "--name", "Ada", "--password-stdin", stdin="", status=2)
+    run("user", "passwd", "--email", "nobody@example.org", "--password-stdin", stdin="correct horse", status=1)
+    world.nobody.post("/authenticate", {"email": email, "password": "correct horse"}, 200)
+
+
+def test_from_organization_to_token(run, world):
+    user = world.user()
+    organization = run("organization", "add", "--name", "o", "--admin", user.email).strip()
+    project = run("project", "add", "--organization", organization, "--name", "p").strip()
+    experiment = run("experiment", "add", "--project", project, "--name", "e").strip()
+    assert user.client.get(f"/experiments/{experiment}").json()["project_id"] == project
+    user.client.patch(f"/organizations/{organization}", {"name": "an admin's right"})
+    for access, write, read in (("read", 403, 200), ("write", 201, 403), ("read-write", 201, 200)):
+        token = run("token", "add", "--project", project, "--access", access)
+        client = world.client(token=token.strip())
+        assert token == token.strip() + "\n" and token.startswith("cpt_")
+        client.post("/runs", harness.run_body(experiment), write)
+        client.get(f"/projects/{project}", read)
+        run("token", "revoke", "--token-stdin", stdin=token)
+        client.get(f"/projects/{project}", 401)
+        run("token", "revoke", "--token-stdin", stdin=token, status=1)
+    token = world.user_token(user)
+    run("token", "revoke", "--id", token["id"])
+    world.client(bearer=token["token"]).get("/organizations", 401)
+
+
+def test_what_is_not_there(run):
+    run("organization", "add", "--name", "o", "--admin", "nobody@example.org", status=1)
+    run("project", "add", "--organization", harness.UNKNOWN_ID, "--name", "p", status=1)
+    run("experiment", "add", "--project", harness.UNKNOWN_ID, "--name", "e", status=1)
+    run("token", "add", "--project", harness.UNKNOWN_ID, "--access", "read", status=1)
+    run("token", "revoke", "--id", harness.UNKNOWN_ID, status=1)
+
+
+def test_full_output(carbond_binary):
+    with open("/dev/full", "w") as full:
+        done = harness.subprocess.run([str(carbond_binary), "openapi"], stdout=full, stderr=harness.subprocess.PIPE,
+                                      env=harness.clean_environment())
+    assert done.returncode == 1 and done.stderr

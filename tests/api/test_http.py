@@ -1,0 +1,202 @@
+"""HTTP as clients speak it, well and badly. What is malformed gets 400 and a closed connection."""
+
+import gzip
+import json
+
+import pytest
+
+import harness
+
+HEAD = "Host: carbond.test\r\n"
+
+
+def ask(server, text):
+    return harness.raw(server, text.encode("latin-1"))
+
+
+MALFORMED = {
+    "length and chunked": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}",
+    "two different lengths": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 2\r\nContent-Length: 9\r\n\r\n{{}}",
+    "odd coding": f"POST /runs HTTP/1.1\r\n{HEAD}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "two codings": f"POST /runs HTTP/1.1\r\n{HEAD}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "no host": "GET / HTTP/1.1\r\n\r\n",
+    "two hosts": f"GET / HTTP/1.1\r\n{HEAD}{HEAD}\r\n",
+    "bad escape": f"GET /runs/%zz HTTP/1.1\r\n{HEAD}\r\n",
+    "half an escape": f"GET /runs/%4 HTTP/1.1\r\n{HEAD}\r\n",
+    "escaped NUL": f"GET /healthz%00x HTTP/1.1\r\n{HEAD}\r\n",
+    "escaped line end": f"GET /healthz%0d%0a HTTP/1.1\r\n{HEAD}\r\n",
+    "bad UTF-8": f"GET /%ff HTTP/1.1\r\n{HEAD}\r\n",
+    "overlong UTF-8": f"GET /%c0%af HTTP/1.1\r\n{HEAD}\r\n",
+    "surrogate": f"GET /%ed%a0%80 HTTP/1.1\r\n{HEAD}\r\n",
+    "bad escape in the query": f"GET /runs?x=%q HTTP/1.1\r\n{HEAD}\r\n",
+    "absolute form": f"GET http://carbond.test/ HTTP/1.1\r\n{HEAD}\r\n",
+    "no slash": f"GET runs HTTP/1.1\r\n{HEAD}\r\n",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed(server, name):
+    with harness.RawConnection(server) as connection:
+        connection.send(MALFORMED[name].encode("latin-1"))
+        answer = connection.answer()
+        assert answer.status == 400 and isinstance(answer.json()["detail"], str), (name, answer.status)
+        assert answer.headers["connection"].lower() == "close"
+        assert connection.closed()
+
+
+@pytest.mark.parametrize("text", [
+    "garbage\r\n\r\n", "GET\r\n\r\n", f"GET / HTTP/9.9\r\n{HEAD}\r\n",
+    f"POST /runs HTTP/1.1\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n", f"GET / HTTP/1.1\r\n{HEAD}{'x' * 70000}: y\r\n\r\n",
+    f"GET / HTTP/1.1\r\n{HEAD}" + "".join(f"X-{i}: {'y' * 90}\r\n" for i in range(1000)) + "\r\n",
+    f"GET /{'x' * 70000} HTTP/1.1\r\n{HEAD}\r\n", f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: -1\r\n\r\n",
+    f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 99999999999999999999999\r\n\r\n"])
+def test_hopeless(server, text):
+    """What libmicrohttpd itself refuses, in its own words or by hanging up."""
+    answer = ask(server, text)
+    assert answer is None or answer.status in (400, 413, 414, 431, 505)
+    assert harness.Client(server).get("/healthz").status_code == 200
+
+
+def test_unknown_routes_and_methods(nobody):
+    for path in ("/nowhere", "/runs/a/b/c", "/api/api/runs", "/t/x/t/y/runs", "/runs%2F", "/run%73x", "/" + "a/" * 40,
+                 "/api/nothing", "/emissions/batch/x"):
+        nobody.get(path, 404)
+    nobody.get("/run%73/" + harness.UNKNOWN_ID, 404)  # %73 is s
+    for method in ("PUT", "PATCH", "DELETE", "TRACE", "BREW"):
+        answer = nobody.request(method, "/runs", 405)
+        assert answer.headers["Allow"] == "POST, GET, HEAD, OPTIONS"
+
+
+def test_long_urls(nobody):
+    nobody.get("/healthz?" + "x" * 4000)
+    nobody.get("/healthz?" + "x" * 5000, 414)
+    nobody.get("/" + "x" * 5000, 414)
+
+
+def test_http_1_0_needs_no_host(server):
+    answer = ask(server, "GET / HTTP/1.0\r\n\r\n")
+    assert answer.status == 200 and answer.json() == {"status": "OK"}
+
+
+def test_keep_alive_and_close(server):
+    with harness.RawConnection(server) as connection:
+        for _ in range(3):
+            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+            assert connection.answer().status == 200
+        connection.send(f"GET / HTTP/1.1\r\n{HEAD}Connection: close\r\n\r\n".encode())
+        assert connection.answer().status == 200
+        assert connection.closed()
+
+
+def test_pipelining(server):
+    with harness.RawConnection(server) as connection:
+        connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\nGET /readyz HTTP/1.1\r\n{HEAD}\r\n"
+                        f"GET /nowhere HTTP/1.1\r\n{HEAD}\r\nGET /healthz HTTP/1.1\r\n{HEAD}\r\n".encode())
+        assert [connection.answer().status for _ in range(4)] == [200, 200, 404, 200]
+
+
+def test_refused_body_leaves_the_connection_usable(server):
+    with harness.RawConnection(server) as connection:
+        connection.send(f"POST /nowhere HTTP/1.1\r\n{HEAD}Content-Length: 100000\r\n\r\n".encode() + b"x" * 100000)
+        assert connection.answer().status == 404
+        connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+        assert connection.answer().status == 200
+
+
+def test_expect_continue(tree, server):
+    token = tree.client.session.headers["Authorization"]
+    body = json.dumps({"name": "n", "description": "d"})
+    with harness.RawConnection(server) as connection:
+        connection.send(f"POST /organizations HTTP/1.1\r\n{HEAD}Authorization: {token}\r\nContent-Length: {len(body)}\r\n"
+                        "Expect: 100-continue\r\n\r\n".encode())
+        connection._more()
+        assert connection.buffer.startswith(b"HTTP/1.1 100 ")
+        connection.buffer = b""
+        connection.send(body.encode())
+        assert connection.answer().status == 201
+    with harness.RawConnection(server) as connection:
+        connection.send(f"POST /organizations HTTP/1.1\r\n{HEAD}Content-Length: 9999999\r\n"
+                        "Expect: 100-continue\r\n\r\n".encode())
+        assert connection.answer().status == 413  # before a byte of the body is sent
+        assert connection.closed()
+
+
+def test_chunked_body(tree):
+    body = json.dumps({"name": "n", "description": "d"}).encode()
+    response = tree.client.request("POST", "/organizations", 201, data=iter([body[:5], body[5:]]),
+                                   headers={"Content-Type": "application/json"})
+    assert response.json()["name"] == "n"
+
+
+def test_clients_that_leave(server, tree, unchanged):
+    for text in (f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 500\r\n\r\n{{", "GET / HT", f"GET / HTTP/1.1\r\n{HEAD}", "",
+                 f"POST /runs HTTP/1.1\r\n{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nab"):
+        with harness.RawConnection(server) as connection:
+            connection.send(text.encode())
+    with harness.RawConnection(server) as connection:  # while the answer is made
+        connection.send(f"GET /projects/{tree.project['id']}/sums HTTP/1.1\r\n{HEAD}\r\n".encode())
+    tree.client.get("/healthz")
+
+
+def test_compression(whole_list, tree):
+    for accept, expected in (("gzip", "gzip"), ("gzip;q=0", None), ("*", "gzip"), ("identity", None), ("", None),
+                             ("br, GZIP;q=0.5", "gzip"), ("*;q=0", None)):
+        response = tree.client.session.get(tree.world.server.url + whole_list, stream=True, timeout=20,
+                                           headers={"Accept-Encoding": accept})
+        raw = response.raw.read(decode_content=False)
+        assert response.headers.get("Content-Encoding") == expected, accept
+        assert "Accept-Encoding" in response.headers["Vary"]
+        text = gzip.decompress(raw) if expected else raw
+        assert len(json.loads(text)) == 20
+        assert int(response.headers["Content-Length"]) == len(raw)
+    assert "Content-Encoding" not in tree.client.get("/readyz", headers={"Accept-Encoding": "gzip"}).headers
+
+
+@pytest.fixture
+def whole_list(world, tree):
+    for _ in range(19):
+        world.run(tree.admin, tree.experiment)
+    return f"/experiments/{tree.experiment['id']}/runs"
+
+
+# -- CORS -------------------------------------------------------------------------------------------------------------
+
+ORIGIN = {"Origin": harness.DASHBOARD}
+
+
+def test_configured_origin_may_read_everything(nobody, tree):
+    for client, path, status in ((nobody, "/", 200), (nobody, "/nowhere", 404), (nobody, "/organizations", 401),
+                                 (tree.client, "/organizations", 200), (tree.client, "/runs/x", 422)):
+        headers = client.get(path, status, headers=ORIGIN).headers
+        assert headers["Access-Control-Allow-Origin"] == harness.DASHBOARD
+        assert headers["Access-Control-Allow-Credentials"] == "true"
+        assert "Origin" in headers["Vary"]
+    assert nobody.request("PUT", "/runs", 405, headers=ORIGIN).headers["Access-Control-Allow-Origin"]
+    assert nobody.request("POST", "/runs", 413, data=b" " * 99999, headers=ORIGIN).headers["Access-Control-Allow-Origin"]
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", harness.DASHBOARD + ".evil.example",
+                                    harness.DASHBOARD + "/", "https://dashboard.exampl", ""])
+def test_other_origins_may_not(nobody, origin):
+    headers = nobody.get("/", headers={"Origin": origin}).headers
+    assert "Access-Control-Allow-Origin" not in headers and "Access-Control-Allow-Credentials" not in headers
+
+
+def test_preflight_without_credentials(nobody, tables):
+    for route in tables["routes"]:
+        response = nobody.request("OPTIONS", route["path"].replace("{", "").replace("}", ""), 204, headers={
+            **ORIGIN, "Access-Control-Request-Method": route["method"],
+            "Access-Control-Request-Headers": "content-type,x-api-token,authorization"})
+        assert route["method"] in response.headers["Access-Control-Allow-Methods"].split(", ")
+        allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
+        assert {"content-type", "x-api-token", "authorization"} <= set(allowed)
+        assert response.headers["Access-Control-Allow-Origin"] == harness.DASHBOARD
+
+
+def test_headers_of_every_answer(nobody):
+    for path, status in (("/", 200), ("/nowhere", 404), ("/auth/login", 200)):
+        headers = nobody.get(path, status).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in nobody.get("/auth/login").headers["Content-Security-Policy"]
