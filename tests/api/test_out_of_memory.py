@@ -1,0 +1,89 @@
+"""Each allocation on the way of a request fails in turn: the client gets an answer or a closed connection, nothing is
+half done, and the next request is answered as if nothing had been."""
+
+import mmap
+import os
+import struct
+
+import pytest
+
+import harness
+
+ANSWERS = {200, 201, 422, 500, 503}
+
+
+@pytest.fixture(scope="module")
+def failing(carbond_binary, new_database, jwt_key_file, tmp_path_factory):
+    """A world whose server's allocations can be made to fail, and what does that."""
+    library = carbond_binary.parent.parent / "lib" / "failing_malloc.so"
+    if not library.exists():
+        pytest.skip("a build with sanitizers has a malloc of its own")
+    path = tmp_path_factory.mktemp("failing") / "counter"
+    path.write_bytes(struct.pack("q", 0))
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 8) as counter, harness.Server(
+            carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file, "--workers", "1", "--stream-workers", "1",
+            environment={"LD_PRELOAD": str(library), "FAILING_MALLOC": str(path)}) as server:
+        os.chmod(path, 0o666)
+        yield harness.World(server), counter
+
+
+def each_allocation(counter, request):
+    """Runs the request with its first, second ... allocation failing, until none fails any more."""
+    for number in range(1, 2000):
+        counter[:8] = struct.pack("q", number)
+        response = None
+        try:
+            response = request()
+        except harness.requests.RequestException:
+            pass  # closed without an answer
+        reached = struct.unpack("q", counter[:8])[0] <= 0
+        counter[:8] = struct.pack("q", 0)
+        if response is not None:
+            assert response.status_code in ANSWERS, (number, response.status_code, response.text)
+        yield number, response
+        if not reached:
+            return
+    raise AssertionError("there is no end of allocations")
+
+
+REQUESTS = {
+    "emission": lambda tree: ("POST", "/emissions", harness.emission_body(tree.run["id"])),
+    "run": lambda tree: ("POST", "/runs", harness.run_body(tree.experiment["id"])),
+    "faults": lambda tree: ("POST", "/emissions", {"duration": -1}),
+    "one": lambda tree: ("GET", f"/runs/{tree.run['id']}", None),
+    "list": lambda tree: ("GET", f"/experiments/{tree.experiment['id']}/runs", None),
+    "stream": lambda tree: ("GET", f"/experiments/{tree.long['id']}/runs", None),
+    "page": lambda tree: ("GET", f"/runs/{tree.run['id']}/emissions", None),
+    "token": lambda tree: ("POST", f"/projects/{tree.project['id']}/api-tokens", {"name": "t"}),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(failing):
+    world, _ = failing
+    tree = harness.Tree(world)
+    tree.token = world.user_token(tree.admin)["token"]
+    tree.long = world.experiment(tree.admin, tree.project)
+    world.database.query("""insert into runs (id, experiment_id, timestamp, os)
+                            select gen_random_uuid(), %s, now(), repeat('x', 100) from generate_series(1, 2000)""",
+                         tree.long["id"])
+    return tree
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_each_allocation_fails(kind, failing, tree):
+    world, counter = failing
+    method, path, body = REQUESTS[kind](tree)
+    headers = {"Authorization": f"Bearer {tree.token}", "Connection": "close", "Accept-Encoding": "gzip"}
+    stored = world.database.value("select count(*) from emissions")
+    acknowledged, failures, last = 0, 0, None
+    for _, last in each_allocation(counter, lambda: harness.requests.request(
+            method, world.server.url + path, json=body, headers=headers, timeout=20)):
+        acknowledged += last is not None and last.status_code == 201
+        failures += last is None or last.status_code >= 500
+        assert harness.requests.get(world.server.url + "/healthz", timeout=5).status_code == 200
+        assert world.server.process.poll() is None
+    assert failures > 0
+    assert last is not None and last.status_code in (200, 201, 422)
+    if kind == "emission":
+        assert world.database.value("select count(*) from emissions") - stored >= acknowledged
