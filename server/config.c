@@ -84,6 +84,8 @@ static const struct option_row options[] = {
      .help = "seconds then left to finish what has begun"},
     {"stream-deadline", CONFIG_SERVE, NUMBER, AT(stream_deadline), .environment = true, .fallback = "30", .minimum = 1,
      .maximum = 3600, .help = "seconds that a list waits for a client that does not read"},
+    {"stream-timeout", CONFIG_SERVE, NUMBER, AT(stream_timeout), .environment = true, .fallback = "600", .minimum = 1,
+     .maximum = 86400, .help = "seconds that a list may take as a whole"},
     {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
      .help = "false: for poolers that hand each transaction to another session"},
 

@@ -34,6 +34,7 @@ struct config {
     int drain_delay;
     int grace;
     int stream_deadline;
+    int stream_timeout;
     bool prepared_statements;
     /* of single commands */
     const char *id;

@@ -13,7 +13,6 @@
 
 /* What all calls share. */
 struct api {
-    const struct db_settings *database;
     const struct auth_settings *auth;
     const char *frontend_url; /* where browsers are sent to; NULL: nowhere */
     bool signup_open;

@@ -14,9 +14,18 @@
 
 enum { PASSWORD_WORKERS = 2 /* each takes 64 MiB while it works */ };
 
+/* What the workers of one lane are made of. */
+struct lane_owner {
+    struct api *api;
+    const struct db_settings *database;
+};
+
 /* Everything that lives as long as the server. */
 struct service {
     struct db_settings database;
+    /* For lists: PostgreSQL's timeout goes on while a client reads slowly. */
+    struct db_settings streaming;
+    struct lane_owner owners[HTTP_LANES];
     struct auth_settings auth;
     struct http_server_settings http;
     struct api api;
@@ -45,6 +54,8 @@ static bool is_loopback(const char *listen) {
 static bool configure(struct service *service, const struct config *config) {
     service->database =
         (struct db_settings){config->database_url, config->statement_timeout, config->prepared_statements};
+    service->streaming = service->database;
+    service->streaming.statement_timeout = config->stream_timeout;
     service->auth = (struct auth_settings){
         .none = strcmp(config->auth, "none") == 0,
         .jwt = {.require_expiry = config->jwt_require_exp,
@@ -59,7 +70,6 @@ static bool configure(struct service *service, const struct config *config) {
         .idle_timeout = config->idle_timeout,
         .stream_patience = config->stream_deadline,
     };
-    service->api.database = &service->database;
     service->api.auth = &service->auth;
     service->api.frontend_url = config->frontend_url;
     service->api.signup_open = strcmp(config->signup, "open") == 0;
@@ -78,12 +88,13 @@ static bool configure(struct service *service, const struct config *config) {
 
 /* ---- workers */
 
-static void *new_worker(void *owner) {
+static void *new_worker(void *context) {
+    const struct lane_owner *owner = context;
     struct api_worker *worker = calloc(1, sizeof *worker);
     if (!worker)
         return NULL;
-    worker->api = owner;
-    worker->db = db_new(worker->api->database);
+    worker->api = owner->api;
+    worker->db = db_new(owner->database);
     if (worker->db)
         return worker;
     free(worker);
@@ -106,9 +117,14 @@ static bool add_lanes(struct service *service, const struct config *config) {
     const struct {
         const char *name;
         int threads;
+        const struct db_settings *database;
     } lanes[] = {
-        {"worker", config->workers}, {"stream", config->stream_workers}, {"password", PASSWORD_WORKERS}};
+        {"worker", config->workers, &service->database},
+        {"stream", config->stream_workers, &service->streaming},
+        {"password", PASSWORD_WORKERS, &service->database},
+    };
     for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
+        service->owners[i] = (struct lane_owner){&service->api, lanes[i].database};
         const struct lane_settings settings = {
             .name = lanes[i].name,
             .threads = lanes[i].threads,
@@ -116,7 +132,7 @@ static bool add_lanes(struct service *service, const struct config *config) {
             .new_context = new_worker,
             .free_context = free_worker,
             .interrupt = interrupt_worker,
-            .owner = &service->api,
+            .owner = &service->owners[i],
         };
         if (!http_server_add_lane(service->server, &settings))
             return false;
