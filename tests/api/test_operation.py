@@ -221,6 +221,9 @@ def test_log(carbond_binary, database, jwt_key_file):
             world = harness.World(server)
             tree = harness.Tree(world)
             token = world.project_token(tree.admin, tree.project)["token"]
+            # A line is written when its request is over, which its client does not wait for.
+            world.nobody.get("/healthz")
+            harness.until(lambda: "/healthz" in server.log())
             before = len(server.log_lines())
             world.client(token=token).get("/runs")
             world.client(url_token=token).post("/emission", harness.emission_body(tree.run["id"]))

@@ -4,6 +4,7 @@ half done, and the next request is answered as if nothing had been."""
 import concurrent.futures
 import mmap
 import os
+import shutil
 import struct
 
 import pytest
@@ -20,7 +21,10 @@ def failing(carbond_binary, new_database, jwt_key_file, tmp_path_factory):
     library = carbond_binary.parent.parent / "lib" / "failing_malloc.so"
     if not library.exists():
         pytest.skip("a build with sanitizers has a malloc of its own")
-    path = tmp_path_factory.mktemp("failing") / "counter"
+    directory = tmp_path_factory.mktemp("failing")
+    # LD_PRELOAD would take a path apart at its spaces.
+    library = shutil.copy(library, directory)
+    path = directory / "counter"
     path.write_bytes(struct.pack("q", 0))
     with open(path, "r+b") as file, mmap.mmap(file.fileno(), 8) as counter, harness.Server(
             carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file, "--workers", "1", "--stream-workers", "1",

@@ -125,7 +125,7 @@ MEASURES = {"stream": measure_stream, "deletion": measure_deletion}
 def main():
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("names", nargs="*", choices=[*MEASURES, []])
+    parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     results = {}
 

@@ -12,7 +12,7 @@ static size_t logged(enum log_format format, const char *value, char *out, size_
     dup2(ends[1], STDERR_FILENO);
     log_configure(LOG_LEVEL_INFO, format);
     log_debug("not shown", "key", "value");
-    log_info("message", "key", value, "absent", NULL, "number", log_number(-7).text);
+    log_info("message", "key", value, "absent", (const char *)NULL, "number", log_number(-7).text);
     dup2(before, STDERR_FILENO);
     close(before);
     close(ends[1]);

@@ -61,10 +61,8 @@ static void test_paths(void **state) {
         enum http_url_verdict verdict = http_url_parse(&url, cases[i].raw);
         if (verdict != cases[i].verdict)
             fail_msg("%s: %d", cases[i].raw, verdict);
-        for (size_t k = 0; verdict == HTTP_URL_OK && k < url.segment_count; k++) {
-            strcat(path, k ? "|" : "");
-            strcat(path, url.segments[k]);
-        }
+        for (size_t k = 0, used = 0; verdict == HTTP_URL_OK && k < url.segment_count; k++)
+            used += (size_t)snprintf(path + used, sizeof path - used, "%s%s", k ? "|" : "", url.segments[k]);
         if (verdict == HTTP_URL_OK) {
             assert_string_equal(path, cases[i].path);
             assert_string_equal(url.token ? url.token : "", cases[i].token ? cases[i].token : "");
@@ -97,11 +95,12 @@ static void test_too_many_parameters(void **state) {
     (void)state;
     char raw[256] = "/x?a";
     struct http_url url;
+    size_t length = strlen(raw);
     for (int i = 1; i < HTTP_URL_PARAMETERS; i++)
-        strcat(raw, "&a");
+        length += (size_t)snprintf(raw + length, sizeof raw - length, "&a");
     assert_int_equal(http_url_parse(&url, raw), HTTP_URL_OK);
     http_url_free(&url);
-    strcat(raw, "&a");
+    snprintf(raw + length, sizeof raw - length, "&a");
     assert_int_equal(http_url_parse(&url, raw), HTTP_URL_TOO_LONG);
     http_url_free(&url);
 }
