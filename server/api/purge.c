@@ -1,10 +1,9 @@
 #include "api/purge.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "statements.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,17 +81,6 @@ static void *run(void *argument) {
     return NULL;
 }
 
-static bool start_thread(struct purge *purge) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int problem = pthread_create(&purge->thread, NULL, run, purge);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (problem == 0)
-        pthread_setname_np(purge->thread, "purge");
-    return problem == 0;
-}
-
 static void free_purge(struct purge *purge) {
     db_free(purge->db);
     pthread_cond_destroy(&purge->wake);
@@ -106,14 +94,10 @@ struct purge *purge_start(const struct db_settings *settings) {
         return NULL;
     int grace = settings->statement_timeout ? GRACE_FACTOR * settings->statement_timeout : UNLIMITED_GRACE;
     snprintf(purge->grace, sizeof purge->grace, "%d", grace);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&purge->lock, NULL);
-    pthread_cond_init(&purge->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&purge->wake);
     purge->db = db_new(settings);
-    if (purge->db && start_thread(purge))
+    if (purge->db && thread_start(&purge->thread, "purge", run, purge))
         return purge;
     free_purge(purge);
     return NULL;

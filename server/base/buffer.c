@@ -1,7 +1,6 @@
 #include "base/buffer.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,36 +50,4 @@ void buffer_text(struct buffer *buffer, const char *text) {
 
 void buffer_char(struct buffer *buffer, char c) {
     buffer_append(buffer, &c, 1);
-}
-
-/* What the arguments take when printed, without the NUL; -1 if they cannot be. */
-__attribute__((format(printf, 1, 0))) static int measure(const char *format, va_list arguments) {
-    va_list copy;
-    va_copy(copy, arguments);
-    int size = vsnprintf(NULL, 0, format, copy);
-    va_end(copy);
-    return size;
-}
-
-void buffer_format(struct buffer *buffer, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    int size = measure(format, arguments);
-    if (size < 0) {
-        buffer->failed = true;
-    } else if (reserve(buffer, (size_t)size)) {
-        vsnprintf(buffer->data + buffer->size, (size_t)size + 1, format, arguments);
-        buffer->size += (size_t)size;
-    }
-    va_end(arguments);
-}
-
-char *buffer_take(struct buffer *buffer, size_t *size) {
-    buffer_append(buffer, "", 0); /* so that an empty buffer gives an empty text: NULL always means failed */
-    if (buffer->failed)
-        buffer_free(buffer);
-    char *data = buffer->data;
-    *size = buffer->size;
-    *buffer = (struct buffer){0};
-    return data;
 }

@@ -2,7 +2,6 @@
  * a caller appends as often as it likes and looks once, at the end. Zero-initialise to start. */
 #pragma once
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,7 +16,3 @@ void buffer_free(struct buffer *buffer);
 void buffer_append(struct buffer *buffer, const void *data, size_t size);
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_char(struct buffer *buffer, char c);
-void buffer_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Gives the bytes away: the caller frees them with free(). NULL if the buffer failed. The buffer is empty then. */
-char *buffer_take(struct buffer *buffer, size_t *size);

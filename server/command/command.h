@@ -34,6 +34,9 @@ int command_outcome(enum db_outcome outcome, const char *message);
 int command_query(const struct config *config, const struct db_statement *statement,
                   struct arguments *arguments, db_row_handler *handler, void *context);
 
+/* A row handler that sets the bool that is its context. */
+bool command_note_row(void *context, const struct db_row *row);
+
 /* The same for statements whose answer is a resource: prints its id. `missing` is said when there is no answer. */
 int command_print_id(const struct config *config, const struct db_statement *statement,
                      struct arguments *arguments, const char *missing);

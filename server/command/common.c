@@ -35,6 +35,12 @@ int command_query(const struct config *config, const struct db_statement *statem
     return status;
 }
 
+bool command_note_row(void *context, const struct db_row *row) {
+    (void)row;
+    *(bool *)context = true;
+    return true;
+}
+
 struct id_printing {
     bool printed;
 };

@@ -5,12 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool note_found(void *context, const struct db_row *row) {
-    (void)row;
-    *(bool *)context = true;
-    return true;
-}
-
 /* As project_tokens.access: 1 reads, 2 writes, 3 both. */
 static const char *access_number(const char *name) {
     if (strcmp(name, "read") == 0)
@@ -30,7 +24,7 @@ int command_token_add(const struct config *config) {
     arguments_set(&arguments, "name", config->name);
     arguments_set(&arguments, "access", access_number(config->access));
     arguments_set(&arguments, "token_hash", hash);
-    int status = command_query(config, &sql_project_token_create, &arguments, note_found, &found);
+    int status = command_query(config, &sql_project_token_create, &arguments, command_note_row, &found);
     if (status != EXIT_DONE)
         return status;
     if (!found) {
@@ -58,7 +52,7 @@ int command_token_revoke(const struct config *config) {
         arguments_set(&arguments, "token_hash", hash);
     }
     arguments_set(&arguments, "id", config->id);
-    int status = command_query(config, &sql_token_revoke, &arguments, note_found, &found);
+    int status = command_query(config, &sql_token_revoke, &arguments, command_note_row, &found);
     if (status != EXIT_DONE || found)
         return status;
     fprintf(stderr, "carbond: there is no such token, or it was revoked already\n");

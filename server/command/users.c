@@ -65,12 +65,6 @@ int command_user_list(const struct config *config) {
     return command_query(config, &sql_user_list, &arguments, print_user, NULL);
 }
 
-static bool note_found(void *context, const struct db_row *row) {
-    (void)row;
-    *(bool *)context = true;
-    return true;
-}
-
 int command_user_passwd(const struct config *config) {
     char hash[PASSWORD_HASH_SIZE];
     struct arguments arguments = {0};
@@ -84,7 +78,7 @@ int command_user_passwd(const struct config *config) {
         return status;
     arguments_set(&arguments, "password_hash", hash);
     arguments_set(&arguments, "email", config->email);
-    status = command_query(config, &sql_user_set_password, &arguments, note_found, &found);
+    status = command_query(config, &sql_user_set_password, &arguments, command_note_row, &found);
     if (status != EXIT_DONE || found)
         return status;
     fprintf(stderr, "carbond: there is no user with the address %s\n", config->email);

@@ -1,7 +1,7 @@
 #include "http/lane.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include "base/thread.h"
+
 #include <stdlib.h>
 
 struct worker {
@@ -45,25 +45,13 @@ static void *run_worker(void *argument) {
     return NULL;
 }
 
-/* Signals are the main thread's. */
-static int start_thread(struct worker *worker) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int problem = pthread_create(&worker->thread, NULL, run_worker, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (problem == 0)
-        pthread_setname_np(worker->thread, worker->lane->settings.name);
-    return problem;
-}
-
 static bool add_worker(struct lane *lane) {
     struct worker *worker = &lane->workers[lane->workers_running];
     worker->lane = lane;
     worker->context = lane->settings.new_context(lane->settings.owner);
     if (!worker->context)
         return false;
-    if (start_thread(worker) != 0) {
+    if (!thread_start(&worker->thread, lane->settings.name, run_worker, worker)) {
         lane->settings.free_context(worker->context);
         return false;
     }
@@ -78,7 +66,7 @@ struct lane *lane_new(const struct lane_settings *settings) {
     lane->settings = *settings;
     lane->ring = calloc(settings->capacity, sizeof *lane->ring);
     pthread_mutex_init(&lane->lock, NULL);
-    pthread_cond_init(&lane->filled, NULL);
+    condition_init(&lane->filled);
     bool complete = lane->ring != NULL;
     for (int i = 0; complete && i < settings->threads; i++)
         complete = add_worker(lane);

@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "http/dispatch.h"
 #include "http/server_private.h"
 #include "http/stream.h"
@@ -35,12 +36,8 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     server->settings = settings;
     server->inline_context = inline_context;
     server->listener = -1;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&server->lock, NULL);
-    pthread_cond_init(&server->idle, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&server->idle);
     return server;
 }
 

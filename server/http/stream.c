@@ -1,9 +1,9 @@
 #include "http/stream.h"
 
 #include "base/buffer.h"
+#include "base/thread.h"
 #include "http/compress.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,12 +33,8 @@ struct http_stream *http_stream_new(struct MHD_Connection *connection, bool comp
     struct http_stream *stream = calloc(1, sizeof *stream);
     if (!stream)
         return NULL;
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&stream->lock, NULL);
-    pthread_cond_init(&stream->drained, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    condition_init(&stream->drained);
     stream->connection = connection;
     stream->patience = patience;
     stream->closing = closing;
