@@ -234,9 +234,10 @@ def test_log(carbond_binary, database, jwt_key_file):
             assert len(lines) == 5  # one for each request
             if form == "json":
                 entries = [json.loads(line) for line in lines]
-                assert [(entry["method"], str(entry["status"])) for entry in entries] == \
-                    [("GET", "200"), ("POST", "201"), ("GET", "404"), ("GET", "404"), ("GET", "400")]
-                assert entries[1]["path"] == "/emission"
+                # In the order in which connections are done with, which is not that of the answers.
+                assert sorted((entry["method"], str(entry["status"])) for entry in entries) == \
+                    [("GET", "200"), ("GET", "400"), ("GET", "404"), ("GET", "404"), ("POST", "201")]
+                assert "/emission" in [entry["path"] for entry in entries]
             else:
                 assert all(re.match(r"ts=\S+ level=info msg=request method=\w+ path=", line) for line in lines), lines
             assert not [line for line in server.log_lines() if token in line]
