@@ -155,6 +155,16 @@ def test_a_taken_port_is_refused_at_once(clone):
     assert not (clone / "var").exists() and not (clone / "build").exists()
 
 
+def test_bootstrap_sees_what_a_bare_machine_lacks(tmp_path):
+    """dpkg without a single package, as far as it knows: all that are wanted are missing, but PostgreSQL, which may be
+    there without a package."""
+    (tmp_path / "status").touch()
+    done = subprocess.run([harness.ROOT / "script" / "bootstrap", "--missing", "build"], capture_output=True, text=True,
+                          timeout=60, env=harness.clean_environment(DPKG_ADMINDIR=str(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert {"libmicrohttpd-dev", "cmake", "libjose-dev"} <= set(done.stdout.split())
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_help(name):
     done = script(name, "--help")
