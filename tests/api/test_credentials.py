@@ -213,6 +213,14 @@ def test_session(world, signed_in):
     client.get("/organizations", 401)
 
 
+def test_wrong_sign_in(world, signed_in):
+    user, _ = signed_in
+    for email, password in ((user.email, "wrong horse"), ("nobody@example.org", "correct horse"), (user.email, "")):
+        response = world.nobody.request("POST", "/auth/login", 401, headers=ORIGIN,
+                                        json={"email": email, "password": password})
+        assert "Set-Cookie" not in response.headers
+
+
 def test_session_expires(world, signed_in):
     user, client = signed_in
     world.database.query("update sessions set expires_at = now() where user_id = %s", user.id)

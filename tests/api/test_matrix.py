@@ -172,6 +172,18 @@ def test_malformed_id(name, tables, scene, unchanged):
     assert all(fault["loc"][0] == "path" for fault in response.json()["detail"])
 
 
+def test_every_route_in_its_other_spellings(tables, scene):
+    """Under /api and with a slash at the end each route is the same one."""
+    for route in tables["routes"]:
+        if route["method"] != "GET" or route["path"] == "/":
+            continue
+        path = route["path"].format(**scene.ids)
+        query = "?organization=" + scene.ids["organization_id"] if path == "/projects" else ""
+        client = scene.tree.client
+        answers = {client.get(form.format(path) + query).text for form in ("{}", "{}/", "/api{}", "/api{}/")}
+        assert len(answers) == 1, path
+
+
 def test_public_project_is_open_to_nobody(tables, world):
     tree = harness.Tree(world, public=True)
     emission = world.emission(tree.admin, tree.run)

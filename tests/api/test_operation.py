@@ -117,6 +117,12 @@ def test_orderly_end(carbond_binary, database, jwt_key_file):
     assert database.value("select count(*) from emissions where run_id = %s", tree.run["id"]) == 2
 
 
+def test_interrupt_is_an_orderly_end_too(carbond_binary, database):
+    with harness.Server(carbond_binary, database) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(10) == 0
+
+
 def test_end_while_streaming_to_a_slow_reader(carbond_binary, database, jwt_key_file):
     """A list that nobody reads ends with the grace time; the server still exits in order."""
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--grace", "1") as server:

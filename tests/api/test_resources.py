@@ -1,5 +1,6 @@
 """Every resource, made, read, listed and changed, in both generations of paths."""
 
+import concurrent.futures
 import uuid
 
 import pytest
@@ -78,6 +79,22 @@ def test_members(world):
     tree.client.get(path, 403)
 
 
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_two_admins_at_each_other(world, method):
+    """Who removes the other at the same moment: one of them is left, whoever was first."""
+    for _ in range(5):
+        tree = harness.Tree(world)
+        other = world.member(tree.admin, tree.organization, is_admin=True)
+        path = f"/organizations/{tree.organization['id']}/users/"
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(client.request, method, path + user.id, json={"is_admin": False})
+                     for client, user in ((tree.client, other), (other.client, tree.admin))]
+            statuses = sorted(future.result().status_code for future in asked)
+        assert statuses[0] in (200, 204) and statuses[1] in (403, 409), statuses
+        assert world.database.value("select count(*) from memberships where is_admin and organization_id = %s",
+                                    tree.organization["id"]) == 1
+
+
 def test_teams_and_their_projects(world, tree):
     team = world.team(tree.admin, tree.organization, api_key="ignored")
     assert is_v4(team["id"]) and "api_key" not in team
@@ -150,6 +167,15 @@ def test_runs(tree, path):
     assert tree.client.get(f"{path}/{made['id']}").json() == made
     assert tree.client.get(f"/experiments/{tree.experiment['id']}/runs").json() == [tree.run, made]
     assert tree.client.get("/runs").json() == [tree.run, made]
+
+
+def test_runs_are_listed_by_their_time(tree, world):
+    """Not by when they were sent."""
+    for moment in ("2026-03-01T00:00:00Z", "2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z"):
+        world.run(tree.admin, tree.experiment, timestamp=moment)
+    for path in ("/runs", f"/experiments/{tree.experiment['id']}/runs"):
+        times = [run["timestamp"] for run in tree.client.get(path).json()]
+        assert [time[:7] for time in times[:3]] == ["2025-01", "2026-01", "2026-03"] and times == sorted(times), path
 
 
 def test_long_list_streams(world, tree, database):

@@ -41,6 +41,34 @@ def references(node):
             yield from references(value)
 
 
+def inside(node, key):
+    """All values of a key, however deep, with the mapping that has it."""
+    if isinstance(node, dict):
+        if key in node:
+            yield node, node[key]
+        for value in node.values():
+            yield from inside(value, key)
+    elif isinstance(node, list):
+        for value in node:
+            yield from inside(value, key)
+
+
+def has_example(schema):
+    schema = SPECIFICATION.resolve(schema)
+    return bool(schema.get("examples")
+                or "items" in schema and has_example(schema["items"])
+                or "anyOf" in schema and all(map(has_example, schema["anyOf"])))
+
+
+def contents():
+    """Every body and answer: where it is, and its media type's entry."""
+    for method, path, operation in operations():
+        answers = [operation.get("requestBody", {}), *map(SPECIFICATION.resolve, operation["responses"].values())]
+        for answer in answers:
+            for media_type, content in answer.get("content", {}).items():
+                yield (method, path, media_type), content
+
+
 def test_document_is_sound():
     assert DOCUMENT["openapi"].startswith("3.1.")
     for reference in references(DOCUMENT):
@@ -53,21 +81,84 @@ def test_document_is_sound():
         assert operation["responses"] and operation["summary"], (method, path)
 
 
+def test_nothing_is_unused():
+    used = set(references(DOCUMENT))
+    for kind in ("parameters", "responses", "schemas"):
+        for name in DOCUMENT["components"][kind]:
+            assert f"#/components/{kind}/{name}" in used, (kind, name)
+    schemes = {name for _, _, operation in operations() for way in operation["security"] for name in way}
+    assert schemes == set(DOCUMENT["components"]["securitySchemes"])
+
+
 @pytest.mark.parametrize("name", sorted(DOCUMENT["components"]["schemas"]))
-def test_schema_is_valid_and_so_are_its_examples(name):
+def test_schema_is_valid(name):
     schema = DOCUMENT["components"]["schemas"][name]
     jsonschema.Draft202012Validator.check_schema(schema)
-    for example in schema.get("examples", []):
-        SPECIFICATION.validator(schema).validate(example)
+    assert schema["description"]
     for member, part in schema.get("properties", {}).items():
-        for example in part.get("examples", []):
-            SPECIFICATION.validator(part).validate(example)
+        assert part.get("description"), member
+
+
+def test_examples_are_valid():
+    for schema, examples in inside(DOCUMENT, "examples"):
+        assert isinstance(examples, list) and examples, schema
+        for example in examples:
+            SPECIFICATION.validator(schema).validate(example)
+    for holder, example in inside([DOCUMENT["paths"], DOCUMENT["components"]["parameters"]], "example"):
+        SPECIFICATION.validator(holder["schema"]).validate(example)
+
+
+def test_bodies_and_answers_have_examples():
+    for where, content in contents():
+        assert "example" in content or has_example(content["schema"]), where
 
 
 def test_answers_say_all_their_members():
+    """A member that the specification does not know, or that is missing, fails the tests of the answers."""
+    requests = set(SCHEMAS.values())
     for name, schema in DOCUMENT["components"]["schemas"].items():
-        if schema.get("additionalProperties") is False:
-            assert set(schema["required"]) == set(schema["properties"]), name
+        if name in requests or name == "NoRun":
+            continue
+        assert set(schema["required"]) == set(schema["properties"]), name
+        if name != "Report":  # which is a part of others
+            assert schema.get("additionalProperties", schema.get("unevaluatedProperties")) is False, name
+
+
+def test_members_have_the_same_unit_everywhere(tables):
+    units = {member["name"]: member["unit"]
+             for members in tables["bodies"].values() for member in members if "unit" in member}
+    units["emissions"] = units["emissions_sum"]
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        for member, part in schema.get("properties", {}).items():
+            if member in units:
+                assert part["description"].endswith(f", in {units[member]}"), (name, member)
+
+
+def test_older_routes_name_the_newer():
+    """They take and answer the same."""
+    newer = re.compile(r"For older clients: the same as `(\w+) (\S+)`\.")
+    for method, path, operation in operations():
+        singular = re.match(r"/(organization|team|teams|project|experiment|run|emission)(/|$)", path)
+        assert not singular or operation.get("deprecated"), (method, path)
+        if not operation.get("deprecated") or operation["description"].startswith("For older clients; nothing"):
+            continue
+        verb, place = newer.fullmatch(operation["description"]).groups()
+        other = DOCUMENT["paths"][place][verb.lower()]
+        assert verb == method and not other.get("deprecated"), (method, path)
+        for key in ("parameters", "requestBody", "responses", "security"):
+            assert operation.get(key) == other.get(key), (method, path, key)
+
+
+def test_operations_tell_their_refusals():
+    for method, path, operation in operations():
+        wanted = {"400", "500"}
+        if operation.get("parameters") or "requestBody" in operation:
+            wanted.add("422")
+        if "requestBody" in operation:
+            wanted |= {"413", "415", "503"}
+        if operation["security"] and {} not in operation["security"]:
+            wanted |= {"401", "403", "503"}
+        assert wanted <= set(operation["responses"]), (method, path)
 
 
 def test_routes_agree(tables):
@@ -80,13 +171,15 @@ def test_operations_agree(tables):
     for route in tables["routes"]:
         operation = DOCUMENT["paths"][route["path"]][route["method"].lower()]
         where = (route["method"], route["path"])
-        query = [p["name"] for p in map(SPECIFICATION.resolve, operation.get("parameters", [])) if p["in"] == "query"]
-        assert query == route["query"], where
+        parameters = [{"$ref": f"#/components/parameters/{name}"}
+                      for name in re.findall(r"\{(\w+)\}", route["path"]) + route["query"]]
+        assert operation.get("parameters", []) == parameters, where
         successes = [status for status in operation["responses"] if status.startswith("2")]
         assert successes == [str(route["status"])], where
-        schema = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-        expected = route["body"] and {"$ref": f"#/components/schemas/{SCHEMAS[route['body']]}"}
-        assert schema == expected, where
+        forms = operation.get("requestBody", {}).get("content", {})
+        schema = {"$ref": f"#/components/schemas/{SCHEMAS[route['body']]}"} if route["body"] else None
+        assert ("application/json" in forms) == (schema is not None), where
+        assert all(form["schema"] == schema for form in forms.values()), where
 
 
 def expected_schema(member):
@@ -112,13 +205,13 @@ def test_members_agree(tables):
         assert schema.get("required", []) == [member["name"] for member in members if member["required"]], body
         for member in members:
             part = dict(schema["properties"][member["name"]])
-            description = part.pop("description")
-            assert part.pop("examples")
+            assert part.pop("description") and part.pop("examples")
             assert part == expected_schema(member), (body, member["name"])
-            assert member.get("unit", "") in description, (body, member["name"])
 
 
 def test_query_parameters_agree(tables):
+    specified = {name for name, part in DOCUMENT["components"]["parameters"].items() if part["in"] == "query"}
+    assert specified == {parameter["name"] for parameter in tables["query"]}
     for parameter in tables["query"]:
         specified = DOCUMENT["components"]["parameters"][parameter["name"]]
         assert specified["required"] == parameter["required"]

@@ -22,12 +22,11 @@ DIRECT = {
 @pytest.mark.parametrize("path", sorted(SQL.glob("**/*.sql")), ids=lambda path: path.stem)
 def test_statements_read_through_the_functions(path):
     """visible_* and reachable_* alone decide what a statement may read."""
-    text = re.sub(r"--[^\n]*", "", path.read_text())
-    read = re.findall(r"\b(?:from|join|using)\s+(?:only\s+)?((?:live_)?(?:projects|experiments|runs|emissions))\b", text)
-    writes = re.findall(r"\bdelete\s+from\s+(\w+)", text)
-    for table in writes:
-        if table in read:
-            read.remove(table)
+    text = re.sub(r"--[^\n]*|'[^']*'", "", path.read_text().lower())
+    # What is written to is not read; all else that names a table is, after FROM, JOIN, a comma or anything.
+    text = re.sub(r"\b(insert\s+into|update|delete\s+from)\s+(only\s+)?\w+", "", text)
+    read = re.findall(r"(?<![.\w])(?:live_)?(?:projects|experiments|runs|emissions)\b(?!\s*[(,]\s*:)", text)
+    read = [name for name in read if not re.search(rf"\bas\s+{name}\b|\.{name}\b", text)]
     assert not read or path.stem in DIRECT, f"{path.name} reads {read} directly"
 
 
@@ -65,6 +64,37 @@ def test_ids_of_another_tenant_in_bodies(tenants, unchanged):
             ("/emissions", harness.emission_body(theirs.run["id"])),
             ("/emissions", harness.emission_body(theirs.run["id"], id=theirs.emission))):
         mine.client.post(path, body, 403)
+
+
+def test_unknown_ids_in_bodies(tenants, world, database):
+    """404 for whoever is known, a project token too; who is not known hears nothing."""
+    mine, _ = tenants
+    named, unknown = {"name": "x", "description": "x"}, harness.UNKNOWN_ID
+    token = world.client(token=world.project_token(mine.admin, mine.project)["token"])
+    token.get("/runs")  # its first use is noted
+    before = database.contents()
+    for path, body, trackers in (
+            ("/team", {**named, "organization_id": unknown}, False),
+            ("/projects", {**named, "organization_id": unknown}, False),
+            ("/projects", {**named, "team_id": unknown}, False),
+            ("/projects", {**named, "team_id": unknown, "organization_id": mine.organization["id"]}, False),
+            ("/experiments", {**named, "project_id": unknown}, True),
+            ("/runs", harness.run_body(unknown), True), ("/emissions", harness.emission_body(unknown), True)):
+        mine.client.post(path, body, 404)
+        world.nobody.post(path, body, 401)
+        if trackers:
+            token.post(path, body, 404)
+    assert database.contents() == before
+
+
+def test_team_of_ones_other_organization(tenants, world, database):
+    """A project's team and organisation must agree."""
+    mine, _ = tenants
+    team = world.team(mine.admin, world.organization(mine.admin))
+    before = database.contents()
+    mine.client.post("/projects", {"name": "x", "description": "x", "team_id": team["id"],
+                                   "organization_id": mine.organization["id"]}, 403)
+    assert database.contents() == before
 
 
 def test_run_id_of_another_tenant_tells_nothing(tenants, unchanged):
