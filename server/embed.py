@@ -115,4 +115,5 @@ def main():
     kinds[sys.argv[1]](pathlib.Path(sys.argv[2]), out)
 
 
-main()
+if __name__ == "__main__":
+    main()

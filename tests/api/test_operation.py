@@ -209,12 +209,14 @@ def test_deleted_rows_go_in_the_background(carbond_binary, new_database, jwt_key
         tree, kept = harness.Tree(world), harness.Tree(world)
         kept.emission = world.emission(kept.admin, kept.run)
         world.project_token(tree.admin, tree.project)
+        world.emission(tree.admin, tree.run)
         database.query("""insert into emissions (run_id, timestamp, id, duration)
                           select %s, now() - i * interval '1 second', gen_random_uuid(), 1
                             from generate_series(1, 12000) i""", tree.run["id"])
         tree.client.delete(f"/projects/{tree.project['id']}")
         harness.until(lambda: database.value("select count(*) from projects") == 1, 20, "the end of the removal")
-        for table, count in (("emissions", 1), ("runs", 1), ("experiments", 1), ("project_tokens", 0)):
+        for table, count in (("emissions", 1), ("run_sums", 1), ("emission_hours", 1), ("runs", 1), ("experiments", 1),
+                             ("project_tokens", 0)):
             assert database.value(f"select count(*) from {table}") == count
         kept.client.get(f"/emissions/{kept.emission}")
         # Once removed, its run's id is free, and the organisation is as it was.
