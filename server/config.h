@@ -28,6 +28,7 @@ struct config {
     int workers;
     int stream_workers;
     int queue_size;
+    int ingest_queue;
     int connection_limit;
     int idle_timeout;
     int statement_timeout;

@@ -1,6 +1,7 @@
 #include "api/call.h"
 
 #include "api/list.h"
+#include "api/refusal.h"
 #include "api/validate.h"
 #include "base/clock.h"
 #include "statements.h"
@@ -23,7 +24,7 @@ static bool wait_for_database(const struct call *call) {
     return true;
 }
 
-static bool admits(const struct api_route *route, const struct caller *caller) {
+bool call_admits(const struct api_route *route, const struct caller *caller) {
     switch (caller->kind) {
     case CALLER_NOBODY: return route->admits & ADMITS_NOBODY;
     case CALLER_USER: return route->admits & ADMITS_USER;
@@ -40,7 +41,7 @@ static bool reads_only(const struct api_route *route) {
 /* Credentials that do not count here are none: the statement then finds what is public, or nothing. */
 static void set_caller(struct call *call) {
     static const struct caller nobody = {0};
-    caller_format(admits(call->route, &call->caller) ? &call->caller : &nobody, call->caller_text);
+    caller_format(call_admits(call->route, &call->caller) ? &call->caller : &nobody, call->caller_text);
     arguments_set(&call->arguments, "caller", call->caller_text);
 }
 
@@ -56,8 +57,7 @@ static bool authenticate(struct call *call) {
         return false;
     }
     if (call->caller.kind == CALLER_NOBODY && !(route->admits & ADMITS_NOBODY)) {
-        http_reply_error(call->request, 401,
-                         "Credentials are needed: x-api-token, a bearer token, or a session");
+        refusal_reply(REFUSAL_NO_CREDENTIALS, call->request);
         return false;
     }
     if (call->caller.by_cookie && !reads_only(route) && !http_request_origin_trusted(call->request)) {
@@ -74,7 +74,7 @@ static bool authenticate(struct call *call) {
 static bool read_arguments(struct call *call) {
     validate_path(call->request, &call->arguments, &call->faults);
     validate_query(call->request, call->route->query, &call->arguments, &call->faults);
-    if (!faults_any(&call->faults) && call->route->body)
+    if (!faults_any(&call->faults) && call->route->body && !call->route->reads_body)
         validate_body(call->request, call->route->body, &call->document, &call->arguments, &call->faults);
     if (!faults_any(&call->faults))
         return true;
@@ -84,7 +84,7 @@ static bool read_arguments(struct call *call) {
 
 /* Without an id to look for, a caller whose credentials do not count here is told at once. */
 static bool refuse_kind(struct call *call) {
-    if (call->route->of[0] || admits(call->route, &call->caller))
+    if (call->route->of[0] || call_admits(call->route, &call->caller))
         return false;
     call_reply_miss(call);
     return true;
@@ -111,8 +111,8 @@ enum db_outcome call_query_text(struct call *call, const struct db_statement *st
 
 void call_reply_outcome(struct call *call, enum db_outcome outcome) {
     switch (outcome) {
-    case DB_AWAY: http_reply_error(call->request, 503, "The database is away or too slow: try again"); return;
-    case DB_TAKEN: http_reply_error(call->request, 409, "This e-mail address is taken"); return;
+    case DB_AWAY: refusal_reply(REFUSAL_AWAY, call->request); return;
+    case DB_TAKEN: refusal_reply(REFUSAL_TAKEN, call->request); return;
     case DB_REFUSED:
         faults_add(&call->faults, "body", NULL, "value_error",
                    "The database does not take one of the values");
@@ -121,7 +121,7 @@ void call_reply_outcome(struct call *call, enum db_outcome outcome) {
     case DB_OK:
     case DB_FAILED: break;
     }
-    http_reply_error(call->request, 500, "Something is wrong in the server: its log tells more");
+    refusal_reply(REFUSAL_FAILED, call->request);
 }
 
 /* ---- nothing found */
@@ -155,10 +155,9 @@ void call_reply_miss(struct call *call) {
         }
     }
     if (call->caller.kind == CALLER_NOBODY)
-        http_reply_error(call->request, 401,
-                         "Credentials are needed: x-api-token, a bearer token, or a session");
+        refusal_reply(REFUSAL_NO_CREDENTIALS, call->request);
     else
-        http_reply_error(call->request, 403, "These credentials do not allow this");
+        refusal_reply(REFUSAL_FORBIDDEN, call->request);
 }
 
 /* ---- one row */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/arguments.h"
+#include "api/emission_reader.h"
 #include "api/faults.h"
 #include "api/routes.h"
 #include "auth/caller.h"
@@ -11,9 +12,14 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+struct ingest;
+
 /* What all calls share. */
 struct api {
     const struct auth_settings *auth;
+    struct ingest *ingest; /* where emissions go */
+    struct emission_reader emission_reader;
+    struct emission_reader batch_reader; /* of the emissions of a batch */
     const char *frontend_url; /* where browsers are sent to; NULL: nowhere */
     bool signup_open;
     atomic_bool draining; /* /readyz says so */
@@ -43,6 +49,9 @@ struct call {
 /* Handles a request by its row of the route table: the `handle` of every http_route of the API. `worker` is a
  * struct api_worker. */
 void call_handle(struct http_request *request, void *worker);
+
+/* Whether the caller's credentials count for the route. */
+bool call_admits(const struct api_route *route, const struct caller *caller);
 
 /* Leaves the answer for a statement that failed. */
 void call_reply_outcome(struct call *call, enum db_outcome outcome);

@@ -14,10 +14,13 @@
 #define NUMBER(member, of)         {.name = member, .type = MEMBER_NUMBER, .unit = of}
 #define BETWEEN(member, from, to, of) {.name = member, .type = MEMBER_NUMBER, .bounds = MEMBER_AT_LEAST | MEMBER_AT_MOST, \
                                     .minimum = from, .maximum = to, .unit = of}
+/* So large that no sum of as many as can be stored overflows. */
+#define LARGEST_SUMMAND            1e290
+#define SUMMAND(of)                .bounds = MEMBER_AT_LEAST | MEMBER_AT_MOST, .maximum = LARGEST_SUMMAND, .unit = of
 #define FROM_ZERO(member, of)      {.name = member, .type = MEMBER_NUMBER, .bounds = MEMBER_AT_LEAST, .unit = of}
 /* Trackers always send these, but null for what they could not measure. */
 #define MEASURED(member, of)       {.name = member, .type = MEMBER_NUMBER, .required = true, .nullable = true, \
-                                    .bounds = MEMBER_AT_LEAST, .unit = of}
+                                    SUMMAND(of)}
 #define COUNT(member)              {.name = member, .type = MEMBER_INTEGER, .bounds = MEMBER_AT_LEAST | MEMBER_AT_MOST, \
                                     .maximum = 2147483647}
 #define EMAIL(member)              {.name = member, .type = MEMBER_EMAIL, .required = true, .bounds = MEMBER_AT_MOST, \
@@ -66,25 +69,30 @@ static const struct member run[] = {
     STRING("tracking_mode"),
     END};
 
-static const struct member emission[] = {
-    NEW_ID("id", id_new_v7),
-    REQUIRED_TIME("timestamp"),
-    REQUIRED_ID("run_id"),
-    {.name = "duration", .type = MEMBER_NUMBER, .required = true, .bounds = MEMBER_ABOVE, .unit = "s"},
-    MEASURED("emissions_sum", "kg CO2eq"),
-    MEASURED("emissions_rate", "kg CO2eq/s"),
-    MEASURED("energy_consumed", "kWh"),
-    MEASURED("cpu_power", "W"),
-    MEASURED("gpu_power", "W"),
-    MEASURED("ram_power", "W"),
-    MEASURED("cpu_energy", "kWh"),
-    MEASURED("gpu_energy", "kWh"),
-    MEASURED("ram_energy", "kWh"),
-    BETWEEN("cpu_utilization_percent", 0, 100, "percent"),
-    BETWEEN("gpu_utilization_percent", 0, 100, "percent"),
-    BETWEEN("ram_utilization_percent", 0, 100, "percent"),
-    {.name = "wue", .type = MEMBER_NUMBER, .bounds = MEMBER_AT_LEAST, .fallback = "0", .unit = "L/kWh"},
-    END};
+#define EMISSION(id) \
+    id, \
+    REQUIRED_TIME("timestamp"), \
+    REQUIRED_ID("run_id"), \
+    {.name = "duration", .type = MEMBER_NUMBER, .required = true, .bounds = MEMBER_ABOVE | MEMBER_AT_MOST, \
+     .maximum = LARGEST_SUMMAND, .unit = "s"}, \
+    MEASURED("emissions_sum", "kg CO2eq"), \
+    MEASURED("emissions_rate", "kg CO2eq/s"), \
+    MEASURED("energy_consumed", "kWh"), \
+    MEASURED("cpu_power", "W"), \
+    MEASURED("gpu_power", "W"), \
+    MEASURED("ram_power", "W"), \
+    MEASURED("cpu_energy", "kWh"), \
+    MEASURED("gpu_energy", "kWh"), \
+    MEASURED("ram_energy", "kWh"), \
+    BETWEEN("cpu_utilization_percent", 0, 100, "percent"), \
+    BETWEEN("gpu_utilization_percent", 0, 100, "percent"), \
+    BETWEEN("ram_utilization_percent", 0, 100, "percent"), \
+    {.name = "wue", .type = MEMBER_NUMBER, .bounds = MEMBER_AT_LEAST, .fallback = "0", .unit = "L/kWh"}, \
+    END
+
+static const struct member emission[] = {EMISSION(NEW_ID("id", id_new_v7))};
+/* A batch may be sent again: each of its emissions has its id from the start. */
+static const struct member batch_emission[] = {EMISSION(REQUIRED_ID("id"))};
 
 static const struct member project_token[] = {
     {.name = "name", .type = MEMBER_STRING, .fallback = ""},
@@ -111,6 +119,7 @@ const struct body body_project_patch = {"project_patch", project_patch, {0}};
 const struct body body_experiment = {"experiment", experiment, {0}};
 const struct body body_run = {"run", run, {0}};
 const struct body body_emission = {"emission", emission, {0}};
+const struct body body_batch_emission = {"batch_emission", batch_emission, {0}};
 const struct body body_project_token = {"project_token", project_token, {0}};
 const struct body body_user_token = {"user_token", user_token, {0}};
 const struct body body_user = {"user", user, {0}};
@@ -120,7 +129,7 @@ const struct body body_membership = {"membership", membership, {0}};
 
 const struct body *const bodies[] = {
     &body_organization, &body_organization_patch, &body_team, &body_project, &body_project_patch, &body_experiment,
-    &body_run, &body_emission, &body_project_token, &body_user_token, &body_user, &body_credentials, &body_add_user,
+    &body_run, &body_emission, &body_batch_emission, &body_project_token, &body_user_token, &body_user, &body_credentials, &body_add_user,
     &body_membership, NULL};
 
 const struct member query_range[] = {TIME("start_date"), TIME("end_date"), END};

@@ -1,6 +1,8 @@
 #include "api/routes.h"
 
 #include "api/call.h"
+#include "api/emission_batch.h"
+#include "api/emissions.h"
 #include "api/sessions.h"
 #include "api/status.h"
 #include "api/tokens.h"
@@ -9,11 +11,7 @@
 
 #include <stdlib.h>
 
-enum {
-    BODY_LIMIT = 64 * 1024,
-    /* A tracker does not send an emission again: it waits this long for a database that restarts. */
-    EMISSION_PATIENCE = 1500,
-};
+enum { BODY_LIMIT = 64 * 1024 };
 
 /* Who may ask. What is read below a public project needs no credentials; whatever else is read by its id admits nobody
  * only so far as to tell them whether there is such an id. */
@@ -38,8 +36,13 @@ enum {
 #define PAGE(pattern, sql, id, who) \
     {ROUTE("GET", pattern, sql, id, who), .shape = SHAPE_PAGE, .lane = LANE_STREAM, .query = query_page}
 #define CREATE(pattern, sql, id, who, what)  {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201}
-#define EMISSION(pattern, sql, id, who, what) \
-    {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201, .database_patience = EMISSION_PATIENCE}
+#define EMISSION(pattern) \
+    {.method = "POST", .path = pattern, .admits = WRITERS, .body = &body_emission, .status = 201, .of = {"run_id"}, \
+     .try_at_once = emissions_try, .handle = emissions_create, .database_patience = EMISSION_PATIENCE}
+#define BATCH(pattern) \
+    {.method = "POST", .path = pattern, .admits = WRITERS, .body = &body_batch_emission, .reads_body = true, \
+     .also_takes = HTTP_BODY_NDJSON | HTTP_BODY_GZIP, .body_limit = EMISSION_BATCH_LIMIT, \
+     .handle = emission_batch_create, .database_patience = EMISSION_PATIENCE}
 #define TOKEN(pattern, sql, id, who, what, before, after) \
     {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201, .prepare = before, .finish = after}
 #define ACCOUNT(pattern, sql, id, who, what, before, after) \
@@ -50,9 +53,9 @@ enum {
 #define OWN(verb, pattern, function)         {.method = verb, .path = pattern, .handle = function, .admits = ANYONE}
 #define OPEN(pattern, function, on) \
     {.method = "GET", .path = pattern, .handle = function, .open = true, .lane = on}
-#define SIGN_IN(pattern, function, form) \
+#define SIGN_IN(pattern, function, more) \
     {.method = "POST", .path = pattern, .handle = function, .admits = ANYONE, .body = &body_credentials, \
-     .takes_form = form, .lane = LANE_PASSWORD}
+     .also_takes = more, .lane = LANE_PASSWORD}
 
 #define CREATE_PROJECT(pattern) \
     {.method = "POST", .path = pattern, .statement = &sql_project_create, .of = {"organization_id", "team_id"}, \
@@ -119,8 +122,9 @@ const struct api_route api_routes[] = {
     REPORTS("/runs/{experiment_id}/sums",                           experiment_runs_sums,     "experiment_id", READERS),
     REPORT("/lastrun/project/{project_id}",                         project_last_run,         "project_id", READERS),
 
-    EMISSION("/emissions",                                          emission_create,          "run_id", WRITERS, emission),
-    EMISSION("/emission",                                           emission_create,          "run_id", WRITERS, emission),
+    EMISSION("/emissions"),
+    EMISSION("/emission"),
+    BATCH("/emissions/batch"),
     GET("/emissions/{emission_id}",                                 emission_get,             "emission_id", READERS),
     GET("/emission/{emission_id}",                                  emission_get,             "emission_id", READERS),
     PAGE("/runs/{run_id}/emissions",                                run_emissions,            "run_id", READERS),
@@ -134,10 +138,10 @@ const struct api_route api_routes[] = {
     LIST("/user/tokens",                                            user_token_list,          NULL, MEMBERS),
     DELETE("/user/tokens/{token_id}",                               user_token_revoke,        NULL, MEMBERS),
 
-    SIGN_IN("/authenticate",                                        tokens_authenticate,      false),
+    SIGN_IN("/authenticate",                                        tokens_authenticate,      HTTP_BODY_NONE),
     OWN("GET", "/auth/check", sessions_check),
     OWN("GET", "/auth/login", sessions_login_page),
-    SIGN_IN("/auth/login",                                          sessions_login,           true),
+    SIGN_IN("/auth/login",                                          sessions_login,           HTTP_BODY_FORM),
     OWN("GET", "/auth/logout", sessions_logout),
     OWN("POST", "/auth/logout", sessions_logout),
 };
@@ -146,10 +150,10 @@ const struct api_route api_routes[] = {
 
 const size_t api_route_count = sizeof api_routes / sizeof api_routes[0];
 
-static enum http_body body_of(const struct api_route *route) {
+static unsigned body_of(const struct api_route *route) {
     if (!route->body)
         return HTTP_BODY_NONE;
-    return route->takes_form ? HTTP_BODY_JSON_OR_FORM : HTTP_BODY_JSON;
+    return HTTP_BODY_JSON | route->also_takes;
 }
 
 struct http_route *api_http_routes(void) {
@@ -159,8 +163,9 @@ struct http_route *api_http_routes(void) {
             .method = api_routes[i].method,
             .pattern = api_routes[i].path,
             .body = body_of(&api_routes[i]),
-            .body_limit = BODY_LIMIT,
+            .body_limit = api_routes[i].body_limit ? api_routes[i].body_limit : BODY_LIMIT,
             .lane = api_routes[i].lane == LANE_INLINE ? HTTP_LANE_INLINE : (int)api_routes[i].lane + 1,
+            .try_at_once = api_routes[i].try_at_once,
             .handle = call_handle,
             .data = &api_routes[i],
         };

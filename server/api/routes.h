@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 struct call;
+struct http_request;
 struct http_route;
 
 enum route_shape {
@@ -42,13 +43,17 @@ struct api_route {
     enum route_lane lane;
     int database_patience; /* milliseconds that it waits for a database that is away */
     bool open;             /* the handler runs at once: nobody is asked who they are, nothing is read */
-    bool takes_form;       /* the body may be a form */
+    bool reads_body;       /* the handler reads the body itself */
+    size_t body_limit;     /* bytes; 0: that of a resource */
+    unsigned also_takes;   /* of enum http_body: what the body may be beside JSON */
     /* Adds arguments that are not in the request; false: an answer was left. */
     bool (*prepare)(struct call *call);
     /* Makes the answer out of the statement's; takes ownership of the text and returns another, or NULL (no memory). */
     char *(*finish)(struct call *call, char *text);
     /* Instead of the statement. */
     void (*handle)(struct call *call);
+    /* Tried first, on the event thread (http/route.h). */
+    bool (*try_at_once)(struct http_request *request, void *worker);
 };
 
 extern const struct api_route api_routes[];

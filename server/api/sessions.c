@@ -80,7 +80,7 @@ static void become(struct call *call, const char *user_id) {
 }
 
 static void reply_wrong(struct call *call) {
-    if (http_request_is_form(call->request))
+    if (http_request_body_kind(call->request) == HTTP_BODY_FORM)
         reply_page(call, 401, page_wrong);
     else
         http_reply_error(call->request, 401, "The e-mail address or the password is wrong");
@@ -135,7 +135,7 @@ void sessions_login(struct call *call) {
     }
     if (!sessions_check_password(call) || !store_session(call))
         return;
-    if (http_request_is_form(call->request))
+    if (http_request_body_kind(call->request) == HTTP_BODY_FORM)
         redirect_home(call, 303);
     else
         http_reply_json(call->request, 200, strdup("{\"status\": \"ok\"}"));

@@ -295,17 +295,9 @@ static json_t *read_form(const char *text, size_t size) {
     return document;
 }
 
-static json_t *read_document(const struct http_request *request, struct faults *faults) {
-    size_t size;
-    const char *text = http_request_body(request, &size);
+static json_t *read_json(const char *text, size_t size, struct faults *faults) {
     char message[MESSAGE_SIZE];
     json_error_t problem;
-    if (http_request_is_form(request)) {
-        json_t *form = read_form(text, size);
-        if (!form)
-            faults_add(faults, "body", NULL, "form_invalid", "The form is not properly encoded");
-        return form;
-    }
     if (too_deep(text, size)) {
         faults_add(faults, "body", NULL, "json_invalid", "JSON nests deeper than 32 levels");
         return NULL;
@@ -318,22 +310,41 @@ static json_t *read_document(const struct http_request *request, struct faults *
     return NULL;
 }
 
-void validate_body(const struct http_request *request, const struct body *body, json_t **document,
-                   struct arguments *arguments, struct faults *faults) {
-    *document = read_document(request, faults);
-    if (!*document)
-        return;
-    if (!json_is_object(*document)) {
+static void check_document(const struct body *body, const json_t *document, struct arguments *arguments,
+                           struct faults *faults) {
+    if (!json_is_object(document)) {
         faults_add(faults, "body", NULL, "json_type", "The body should be a JSON object");
         return;
     }
     for (const struct member *member = body->members; member->name; member++) {
         const struct checking checking = {"body", member, arguments, faults};
-        const json_t *value = json_object_get(*document, member->name);
+        const json_t *value = json_object_get(document, member->name);
         if (!value || json_is_null(value))
             check_absent(&checking, value != NULL);
         else
             check_json(&checking, value);
     }
     check_either(body, arguments, faults);
+}
+
+void validate_json(const char *text, size_t size, const struct body *body, json_t **document,
+                   struct arguments *arguments, struct faults *faults) {
+    *document = read_json(text, size, faults);
+    if (*document)
+        check_document(body, *document, arguments, faults);
+}
+
+void validate_body(const struct http_request *request, const struct body *body, json_t **document,
+                   struct arguments *arguments, struct faults *faults) {
+    size_t size;
+    const char *text = http_request_body(request, &size);
+    if (http_request_body_kind(request) != HTTP_BODY_FORM) {
+        validate_json(text, size, body, document, arguments, faults);
+        return;
+    }
+    *document = read_form(text, size);
+    if (*document)
+        check_document(body, *document, arguments, faults);
+    else
+        faults_add(faults, "body", NULL, "form_invalid", "The form is not properly encoded");
 }

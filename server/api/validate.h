@@ -19,3 +19,7 @@ void validate_query(const struct http_request *request, const struct member *mem
  * could not be read: then there are faults). */
 void validate_body(const struct http_request *request, const struct body *body, json_t **document,
                    struct arguments *arguments, struct faults *faults);
+
+/* The same for a JSON text from elsewhere, which has a NUL behind it or not. */
+void validate_json(const char *text, size_t size, const struct body *body, json_t **document,
+                   struct arguments *arguments, struct faults *faults);

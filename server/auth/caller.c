@@ -129,6 +129,28 @@ static const char *bearer_of(const struct http_request *request) {
     return header + 7 + strspn(header + 7, " ");
 }
 
+static bool take_token(const char *secret, const char *prefix, struct secret_digest *token) {
+    if (!starts_with(secret, prefix))
+        return false;
+    *token = secret_digest(secret);
+    return true;
+}
+
+/* In the order of find_by_credentials. */
+bool caller_token(const struct http_request *request, struct secret_digest *token) {
+    const char *secret = http_request_header(request, "x-api-token");
+    if (secret && *secret)
+        return take_token(secret, SECRET_PROJECT_TOKEN, token);
+    secret = bearer_of(request);
+    if (secret)
+        return take_token(secret, SECRET_USER_TOKEN, token);
+    secret = http_request_cookie(request, CALLER_SESSION_COOKIE);
+    if (secret && *secret)
+        return false;
+    secret = http_request_url_token(request);
+    return secret && take_token(secret, SECRET_PROJECT_TOKEN, token);
+}
+
 static enum db_outcome find_by_credentials(const struct auth_settings *settings, struct db *db,
                                            const struct http_request *request, struct caller *caller) {
     const char *secret = http_request_header(request, "x-api-token");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "auth/jwt.h"
+#include "auth/secret.h"
 #include "base/id.h"
 #include "db/connection.h"
 #include "http/request.h"
@@ -35,6 +36,10 @@ struct auth_settings {
  * user_session, the URL's token. Blocks on the database; notes the use of a token, at most every five minutes. */
 enum db_outcome caller_find(const struct auth_settings *settings, struct db *db,
                             const struct http_request *request, struct caller *caller);
+
+/* The token that decides, if it is one of ours and may be looked up in a token_cache; false for all other credentials,
+ * and for none. Does not block. */
+bool caller_token(const struct http_request *request, struct secret_digest *token);
 
 #define CALLER_SESSION_COOKIE "user_session"
 

@@ -9,8 +9,16 @@
 
 enum {
     SECRET_SIZE = 4 + 43 + 1,          /* prefix, 32 bytes in base64url without padding, NUL */
-    SECRET_HASH_SIZE = 2 + 2 * 32 + 1, /* PostgreSQL's bytea in hexadecimal: \x, digits, NUL */
+    SECRET_DIGEST_SIZE = 32,
+    SECRET_HASH_SIZE = 2 + 2 * SECRET_DIGEST_SIZE + 1, /* PostgreSQL's bytea in hexadecimal: \x, digits, NUL */
+};
+
+struct secret_digest {
+    unsigned char bytes[SECRET_DIGEST_SIZE];
 };
 
 void secret_new(const char prefix[4], char secret[SECRET_SIZE]);
+struct secret_digest secret_digest(const char *secret);
+
+/* The digest, as the text of a parameter. */
 void secret_hash(const char *secret, char hash[SECRET_HASH_SIZE]);

@@ -1,9 +1,11 @@
 #include "api/call.h"
+#include "api/emissions.h"
 #include "api/purge.h"
 #include "base/log.h"
 #include "command/command.h"
 #include "db/migrate.h"
 #include "http/server.h"
+#include "ingest/ingest.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
@@ -53,7 +55,9 @@ static bool is_loopback(const char *listen) {
 
 static bool configure(struct service *service, const struct config *config) {
     service->database =
-        (struct db_settings){config->database_url, config->statement_timeout, config->prepared_statements};
+        (struct db_settings){.url = config->database_url,
+                             .statement_timeout = config->statement_timeout,
+                             .prepared_statements = config->prepared_statements};
     service->streaming = service->database;
     service->streaming.statement_timeout = config->stream_timeout;
     service->auth = (struct auth_settings){
@@ -73,6 +77,8 @@ static bool configure(struct service *service, const struct config *config) {
     service->api.auth = &service->auth;
     service->api.frontend_url = config->frontend_url;
     service->api.signup_open = strcmp(config->signup, "open") == 0;
+    emission_reader_init(&service->api.emission_reader, &body_emission);
+    emission_reader_init(&service->api.batch_reader, &body_batch_emission);
     service->inline_worker.api = &service->api;
     if (service->auth.none && !config->auth_none_anywhere && !is_loopback(config->listen)) {
         log_error("with --auth none, whoever reaches the server is its admin: listen on loopback, or say "
@@ -157,12 +163,22 @@ static bool schema_is_current(const struct service *service) {
     return false;
 }
 
+static struct ingest *start_ingest(const struct service *service, const struct config *config) {
+    const struct ingest_settings settings = {
+        .database = service->database,
+        .queue_size = (size_t)config->ingest_queue,
+        .patience = EMISSION_PATIENCE,
+    };
+    return ingest_start(&settings);
+}
+
 static bool start(struct service *service, const struct config *config) {
     service->routes = api_http_routes();
+    service->api.ingest = start_ingest(service, config);
     if (service->routes)
         service->server =
             http_server_new(&service->http, service->routes, api_route_count, &service->inline_worker);
-    if (!service->server || !add_lanes(service, config)) {
+    if (!service->server || !service->api.ingest || !add_lanes(service, config)) {
         log_error("cannot start", "reason", "out of memory or threads");
         return false;
     }
@@ -187,8 +203,11 @@ static void wind_down(struct service *service, const struct config *config) {
         log_warn("requests were cut off at the end of the grace time");
 }
 
+/* No connection may be waiting for the writer when the server is freed (http/server.c). */
 static void stop(struct service *service) {
+    ingest_stop(service->api.ingest);
     http_server_free(service->server);
+    ingest_free(service->api.ingest);
     purge_stop(service->purge);
     free(service->routes);
     jwt_policy_free(&service->auth.jwt);

@@ -77,9 +77,11 @@ void db_cancel(struct db *db) {
 /* ---- connecting */
 
 static PGconn *open_connection(const struct db_settings *settings) {
-    char options[64];
-    snprintf(options, sizeof options, "-c timezone=UTC -c statement_timeout=%ds",
-             settings->statement_timeout);
+    char options[128];
+    /* Compiling a statement (JIT) takes longer than any of ours should run. */
+    snprintf(options, sizeof options, "-c timezone=UTC -c jit=off -c statement_timeout=%ds%s",
+             settings->statement_timeout,
+             settings->generic_plans ? " -c plan_cache_mode=force_generic_plan" : "");
     /* What stands before the URL it may override; what stands behind it is ours. */
     static const char *const names[] = {
         "connect_timeout",  "fallback_application_name",
@@ -187,17 +189,25 @@ static int prepare(struct db *db, const struct db_statement *statement) {
     return outcome;
 }
 
-static int send_statement(struct db *db, const struct db_statement *statement, const char *const *values) {
+/* The parameters as libpq wants them. */
+struct parameters {
+    const char *values[DB_PARAMETERS];
+    int sizes[DB_PARAMETERS];
+    int formats[DB_PARAMETERS];
+};
+
+static int send_statement(struct db *db, const struct db_statement *statement,
+                          const struct parameters *parameters) {
     int sent;
     if (db->settings->prepared_statements) {
         int outcome = db->prepared[statement->index] ? DB_OK : prepare(db, statement);
         if (outcome != DB_OK)
             return outcome;
-        sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count, values, NULL,
-                                   NULL, 0);
+        sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count,
+                                   parameters->values, parameters->sizes, parameters->formats, 0);
     } else {
-        sent = PQsendQueryParams(db->connection, statement->text, statement->parameter_count, NULL, values,
-                                 NULL, NULL, 0);
+        sent = PQsendQueryParams(db->connection, statement->text, statement->parameter_count, NULL,
+                                 parameters->values, parameters->sizes, parameters->formats, 0);
     }
     if (sent && PQsetSingleRowMode(db->connection))
         return DB_OK;
@@ -241,11 +251,11 @@ static int take_result(struct db *db, const struct db_statement *statement, cons
     }
 }
 
-static int attempt(struct db *db, const struct db_statement *statement, const char *const *values,
+static int attempt(struct db *db, const struct db_statement *statement, const struct parameters *parameters,
                    struct reading *reading) {
     if (!connected(db))
         return DB_AWAY;
-    int outcome = send_statement(db, statement, values);
+    int outcome = send_statement(db, statement, parameters);
     PGresult *result;
     while (outcome == DB_OK && (result = PQgetResult(db->connection))) {
         outcome = take_result(db, statement, result, reading);
@@ -259,17 +269,36 @@ static int attempt(struct db *db, const struct db_statement *statement, const ch
     return outcome;
 }
 
-enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
-                         db_row_handler *handler, void *context) {
+static enum db_outcome query(struct db *db, const struct db_statement *statement,
+                             const struct parameters *parameters, db_row_handler *handler, void *context) {
     struct reading reading = {.handler = handler, .context = context};
     int outcome = DB_AWAY;
     db->message[0] = '\0';
     for (int attempts = 0; attempts < CONFLICT_ATTEMPTS; attempts++) {
-        outcome = attempt(db, statement, values, &reading);
+        outcome = attempt(db, statement, parameters, &reading);
         if (outcome != VERDICT_CONFLICT || reading.any)
             break;
     }
     return outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
+}
+
+enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
+                         db_row_handler *handler, void *context) {
+    struct parameters parameters = {0};
+    for (int i = 0; i < statement->parameter_count; i++)
+        parameters.values[i] = values[i];
+    return query(db, statement, &parameters, handler, context);
+}
+
+enum db_outcome db_query_values(struct db *db, const struct db_statement *statement,
+                                const struct db_value *values, db_row_handler *handler, void *context) {
+    struct parameters parameters;
+    for (int i = 0; i < statement->parameter_count; i++) {
+        parameters.values[i] = values[i].data;
+        parameters.sizes[i] = values[i].size;
+        parameters.formats[i] = values[i].binary;
+    }
+    return query(db, statement, &parameters, handler, context);
 }
 
 struct first_value {

@@ -12,6 +12,7 @@ struct db_settings {
     const char *url;          /* a libpq connection string or URI; may hold a password: never logged */
     int statement_timeout;    /* seconds; 0: none */
     bool prepared_statements; /* off: for poolers that hand each transaction to another session */
+    bool generic_plans;       /* plan a prepared statement once, whatever its values */
 };
 
 struct db;
@@ -43,6 +44,17 @@ typedef bool db_row_handler(void *context, const struct db_row *row);
  * acknowledgement was lost.) What fails by a conflict with other sessions (40xxx) before its first row is tried again. */
 enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
                          db_row_handler *handler, void *context);
+
+/* A parameter's value: its text, or what PostgreSQL's binary format of its type is (see db/array.h). */
+struct db_value {
+    const void *data; /* NULL: null */
+    int size;         /* of binary data */
+    bool binary;
+};
+
+/* db_query for values of either kind. */
+enum db_outcome db_query_values(struct db *db, const struct db_statement *statement,
+                                const struct db_value *values, db_row_handler *handler, void *context);
 
 /* The same, for statements of which only the first row matters. Its first column is copied to *value (the caller frees
  * it), NULL for null or no row. */

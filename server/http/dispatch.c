@@ -90,20 +90,43 @@ static bool media_type_is(const char *header, const char *type) {
 }
 
 /* Clients that send JSON without saying so are understood. */
+static enum http_body kind_of(const char *type) {
+    static const struct {
+        const char *type;
+        enum http_body kind;
+    } kinds[] = {
+        {HTTP_JSON, HTTP_BODY_JSON},
+        {"application/x-ndjson", HTTP_BODY_NDJSON},
+        {"application/x-www-form-urlencoded", HTTP_BODY_FORM},
+    };
+    if (!type || !*type)
+        return HTTP_BODY_JSON;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (media_type_is(type, kinds[i].type))
+            return kinds[i].kind;
+    return HTTP_BODY_NONE;
+}
+
+static bool is_gzip(const char *coding) {
+    return coding && (strcasecmp(coding, "gzip") == 0 || strcasecmp(coding, "x-gzip") == 0);
+}
+
 static bool refuse_type(struct http_request *request) {
-    enum http_body takes = request->match.route->body;
+    unsigned takes = request->match.route->body;
     if (takes == HTTP_BODY_NONE)
         return false;
-    const char *type = http_request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
     const char *coding = http_request_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
-    request->is_form =
-        type && takes == HTTP_BODY_JSON_OR_FORM && media_type_is(type, "application/x-www-form-urlencoded");
-    if (type && *type && !request->is_form && !media_type_is(type, HTTP_JSON)) {
-        refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "The body must be application/json");
+    request->body_kind = kind_of(http_request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE));
+    request->gzipped = is_gzip(coding);
+    if (!(takes & request->body_kind)) {
+        refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+               takes & HTTP_BODY_NDJSON ? "The body must be application/json or application/x-ndjson"
+                                        : "The body must be application/json");
         return true;
     }
-    if (coding && *coding && strcasecmp(coding, "identity") != 0) {
-        refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "The body must not be encoded");
+    if (request->gzipped ? !(takes & HTTP_BODY_GZIP) : coding && *coding && strcasecmp(coding, "identity") != 0) {
+        refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+               takes & HTTP_BODY_GZIP ? "The body must be plain or gzip" : "The body must not be encoded");
         return true;
     }
     return false;
@@ -171,6 +194,19 @@ static enum MHD_Result handle_inline(struct http_request *request) {
     return http_reply_send(request);
 }
 
+/* True if the request is answered, or will be by another thread. */
+static bool handle_at_once(struct http_request *request, enum MHD_Result *result) {
+    const struct http_route *route = request->match.route;
+    if (!route->try_at_once || !route->try_at_once(request, request->server->inline_context))
+        return false;
+    *result = MHD_YES;
+    if (!request->given_away) {
+        http_reply_finish(request);
+        *result = http_reply_send(request);
+    }
+    return true;
+}
+
 /* The place in the queue is taken first, and the connection suspended before a worker can know of the request. */
 static enum MHD_Result handle(struct http_request *request) {
     const struct http_route *route = request->match.route;
@@ -182,12 +218,16 @@ static enum MHD_Result handle(struct http_request *request) {
     }
     if (route->lane == HTTP_LANE_INLINE)
         return handle_inline(request);
+    enum MHD_Result result;
+    if (handle_at_once(request, &result))
+        return result;
     struct lane *lane = request->server->lanes[route->lane - 1];
     if (!lane_reserve(lane)) {
         http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
         return http_reply_send(request);
     }
     atomic_fetch_add(&request->holders, 1);
+    request->on_lane = true;
     MHD_suspend_connection(request->connection);
     lane_push(lane, request);
     return MHD_YES;
@@ -196,7 +236,7 @@ static enum MHD_Result handle(struct http_request *request) {
 void dispatch_work(void *job, void *context) {
     struct http_request *request = job;
     request->match.route->handle(request, context);
-    if (!request->streamed) {
+    if (!request->given_away) {
         http_reply_finish(request);
         MHD_resume_connection(request->connection);
     }

@@ -47,9 +47,12 @@ struct http_request {
     struct http_url url;
     struct http_match match;
     bool counted; /* among the server's active requests */
-    bool is_form;
-    bool
-        streamed; /* the handler left a stream: the event thread has gone on, the handler's thread must not look */
+    enum http_body body_kind;
+    bool gzipped;
+    /* The handler left a stream, or will have the request answered by another thread: the event thread may have gone on,
+     * and the handler's thread must not look. */
+    bool given_away;
+    bool on_lane;
     struct buffer body;
     size_t discarded;
     int64_t started;

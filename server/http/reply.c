@@ -108,7 +108,7 @@ struct http_stream *http_reply_stream(struct http_request *request, const char *
     begin(request, MHD_HTTP_OK, type);
     request->reply.stream = stream;
     request->reply.compressed = compressed;
-    request->streamed = true;
+    request->given_away = true;
     MHD_resume_connection(request->connection);
     return stream;
 }

@@ -22,6 +22,20 @@ struct http_request *http_request_new(struct http_server *server, const char *ta
     return request;
 }
 
+/* On a lane the connection is suspended already; before that, it must be before anybody else can know of the request. */
+void http_request_defer(struct http_request *request) {
+    atomic_fetch_add(&request->holders, 1);
+    request->given_away = true;
+    if (!request->on_lane)
+        MHD_suspend_connection(request->connection);
+}
+
+void http_request_answer(struct http_request *request) {
+    http_reply_finish(request);
+    MHD_resume_connection(request->connection);
+    http_request_release(request);
+}
+
 void http_request_release(struct http_request *request) {
     if (atomic_fetch_sub(&request->holders, 1) > 1)
         return;
@@ -59,8 +73,12 @@ const char *http_request_body(const struct http_request *request, size_t *size) 
     return request->body.data ? request->body.data : "";
 }
 
-bool http_request_is_form(const struct http_request *request) {
-    return request->is_form;
+enum http_body http_request_body_kind(const struct http_request *request) {
+    return request->body_kind;
+}
+
+bool http_request_is_gzipped(const struct http_request *request) {
+    return request->gzipped;
 }
 
 bool http_request_origin_trusted(const struct http_request *request) {

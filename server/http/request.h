@@ -24,11 +24,17 @@ const char *http_request_url_token(const struct http_request *request);
 /* The body, with a NUL behind it; "" if there is none. */
 const char *http_request_body(const struct http_request *request, size_t *size);
 
-/* Whether the body is a form, where the route takes JSON or a form. */
-bool http_request_is_form(const struct http_request *request);
+/* Which kind of body it is, of those that the route takes; and whether it came compressed. */
+enum http_body http_request_body_kind(const struct http_request *request);
+bool http_request_is_gzipped(const struct http_request *request);
 
 /* Whether `Origin` is the server's own (by the Host header) or a configured one; false without the header. */
 bool http_request_origin_trusted(const struct http_request *request);
 
 /* When it was complete, on the monotonic clock (base/clock.h). */
 int64_t http_request_arrival(const struct http_request *request);
+
+/* Keeps the request beyond the return of its handler. Whoever holds it then, on any thread, leaves a reply and calls
+ * http_request_answer, once; the handler must not look at it after it has passed it on. */
+void http_request_defer(struct http_request *request);
+void http_request_answer(struct http_request *request);

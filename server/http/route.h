@@ -5,23 +5,30 @@
 #include "base/buffer.h"
 #include "http/url.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct http_request;
 
+/* What bodies a route takes, added up; of a body, which one it is. */
 enum http_body {
-    HTTP_BODY_NONE, /* what comes is read and forgotten */
-    HTTP_BODY_JSON,
-    HTTP_BODY_JSON_OR_FORM,
+    HTTP_BODY_NONE = 0, /* what comes is read and forgotten */
+    HTTP_BODY_JSON = 1, /* also when the client does not say what it sends */
+    HTTP_BODY_FORM = 2,
+    HTTP_BODY_NDJSON = 4,
+    HTTP_BODY_GZIP = 8, /* beside the others: it may be compressed */
 };
 
 struct http_route {
     const char *method;
     const char *pattern;
-    enum http_body body;
+    unsigned body;     /* of enum http_body */
     size_t body_limit; /* bytes */
     /* The threads that handle it (see http_server_add_lane). */
     int lane;
+    /* Tried on the event thread before the lane is troubled; gets the server's inline context and must not block. True: a
+     * reply was left, or the request was deferred (see http/request.h). May be NULL. */
+    bool (*try_at_once)(struct http_request *request, void *context);
     /* Runs on a thread of the lane, whose context it gets, and leaves a reply in the request. */
     void (*handle)(struct http_request *request, void *context);
     const void *data; /* for the handler */

@@ -1,0 +1,276 @@
+#include "api/emission_reader.h"
+
+#include "base/timestamp.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the members */
+
+static int number_of(const char *name) {
+    for (int i = 0; i < EMISSION_NUMBERS; i++)
+        if (strcmp(emission_number_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+void emission_reader_init(struct emission_reader *reader, const struct body *body) {
+    *reader = (struct emission_reader){0};
+    size_t count = 0;
+    for (int i = 0; i < EMISSION_NUMBERS; i++)
+        reader->defaults.numbers[i] = NAN;
+    for (const struct member *member = body->members; member->name; member++, count++) {
+        if (count == EMISSION_MEMBERS)
+            abort();
+        int number = number_of(member->name);
+        reader->members[count] = (struct emission_member){member, strlen(member->name), number};
+        if (member->required)
+            reader->required |= 1U << count;
+        if (number >= 0 && member->fallback)
+            reader->defaults.numbers[number] = strtod(member->fallback, NULL);
+    }
+    if (count != EMISSION_MEMBERS)
+        abort();
+}
+
+void emission_of_arguments(const struct arguments *arguments, struct emission *emission) {
+    const char *time = arguments_get(arguments, "timestamp");
+    if (!id_parse(arguments_get(arguments, "id"), &emission->id) ||
+        !id_parse(arguments_get(arguments, "run_id"), &emission->run) ||
+        !timestamp_parse(time, &emission->timestamp))
+        abort(); /* they are validated */
+    for (int i = 0; i < EMISSION_NUMBERS; i++) {
+        const char *value = arguments_get(arguments, emission_number_names[i]);
+        emission->numbers[i] = value ? strtod(value, NULL) : NAN;
+    }
+}
+
+/* ---- the text: each function steps over what it reads, and is false where something else stands */
+
+struct text {
+    const char *at;
+    const char *end;
+};
+
+static void skip_space(struct text *text) {
+    while (text->at < text->end &&
+           (*text->at == ' ' || *text->at == '\n' || *text->at == '\t' || *text->at == '\r'))
+        text->at++;
+}
+
+static bool read_char(struct text *text, char c) {
+    skip_space(text);
+    if (text->at == text->end || *text->at != c)
+        return false;
+    text->at++;
+    return true;
+}
+
+static bool read_word(struct text *text, const char *word) {
+    size_t length = strlen(word);
+    if ((size_t)(text->end - text->at) < length || memcmp(text->at, word, length) != 0)
+        return false;
+    text->at += length;
+    return true;
+}
+
+/* A string without escapes and beyond ASCII without a character: its bytes are its value. */
+static bool read_string(struct text *text, const char **value, size_t *length) {
+    if (!read_char(text, '"'))
+        return false;
+    const char *begin = text->at;
+    for (; text->at < text->end; text->at++) {
+        unsigned char c = (unsigned char)*text->at;
+        if (c == '"') {
+            *value = begin;
+            *length = (size_t)(text->at++ - begin);
+            return true;
+        }
+        if (c < 0x20 || c >= 0x80 || c == '\\')
+            return false;
+    }
+    return false;
+}
+
+static bool is_digit(const struct text *text) {
+    return text->at < text->end && *text->at >= '0' && *text->at <= '9';
+}
+
+/* Adds digits to a whole number, and counts them. */
+static int read_digits(struct text *text, uint64_t *number) {
+    int count = 0;
+    for (; is_digit(text); text->at++, count++)
+        *number = *number * 10 + (uint64_t)(*text->at - '0');
+    return count;
+}
+
+static bool read_exponent(struct text *text, int *exponent) {
+    if (text->at == text->end || (*text->at != 'e' && *text->at != 'E'))
+        return true;
+    text->at++;
+    bool negative = text->at < text->end && *text->at == '-';
+    if (negative || (text->at < text->end && *text->at == '+'))
+        text->at++;
+    uint64_t number = 0;
+    int digits = read_digits(text, &number);
+    if (digits == 0 || digits > 3)
+        return false;
+    *exponent += negative ? -(int)number : (int)number;
+    return true;
+}
+
+/* A whole number below 2^53 times or by a power of ten up to 10^22 is right after one operation, since both are exact
+ * doubles (W. D. Clinger, How to read floating point numbers accurately, 1990). All else is strtod's. */
+static double value_of(uint64_t digits, int digit_count, int exponent, const char *begin) {
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    if (digit_count > 19 || digits >> 53 || exponent < -22 || exponent > 22)
+        return strtod(begin, NULL);
+    return exponent < 0 ? (double)digits / powers[-exponent] : (double)digits * powers[exponent];
+}
+
+/* As JSON spells numbers; none of ours may be negative. */
+static bool read_number(struct text *text, double *value) {
+    const char *begin = text->at;
+    uint64_t digits = 0;
+    int exponent = 0;
+    if (!is_digit(text))
+        return false;
+    int count = read_digits(text, &digits);
+    if (*begin == '0' && count > 1)
+        return false;
+    if (text->at < text->end && *text->at == '.') {
+        text->at++;
+        int decimals = read_digits(text, &digits);
+        if (decimals == 0)
+            return false;
+        count += decimals;
+        exponent = -decimals;
+    }
+    if (!read_exponent(text, &exponent))
+        return false;
+    *value = value_of(digits, count, exponent, begin);
+    return isfinite(*value);
+}
+
+/* ---- the object */
+
+static bool is_in_bounds(const struct member *member, double value) {
+    return !((member->bounds & MEMBER_ABOVE) && !(value > member->minimum)) &&
+           !((member->bounds & MEMBER_AT_LEAST) && !(value >= member->minimum)) &&
+           !((member->bounds & MEMBER_AT_MOST) && !(value <= member->maximum));
+}
+
+/* The parsers of ids and times want a NUL at the end. */
+static bool copy_text(const char *value, size_t length, char out[48]) {
+    if (length >= 48)
+        return false;
+    memcpy(out, value, length);
+    out[length] = '\0';
+    return true;
+}
+
+static bool take_string(const struct member *member, const char *value, size_t length,
+                        struct emission *emission) {
+    char copy[48];
+    if (!copy_text(value, length, copy))
+        return false;
+    switch (member->type) {
+    case MEMBER_TIMESTAMP: return timestamp_parse(copy, &emission->timestamp);
+    case MEMBER_UUID: return id_parse(copy, strcmp(member->name, "id") == 0 ? &emission->id : &emission->run);
+    default: return false;
+    }
+}
+
+static bool take_value(const struct emission_member *member, struct text *text, struct emission *emission) {
+    const char *value;
+    size_t length;
+    if (member->number < 0)
+        return read_string(text, &value, &length) && take_string(member->member, value, length, emission);
+    double *number = &emission->numbers[member->number];
+    return read_number(text, number) && is_in_bounds(member->member, *number);
+}
+
+/* Null is as good as absent; where something is required, it must be allowed. */
+static bool take_null(const struct emission_reader *reader, size_t index, struct emission *emission,
+                      unsigned *seen) {
+    const struct emission_member *member = &reader->members[index];
+    if (member->member->required && !member->member->nullable)
+        return false;
+    if (member->member->required)
+        *seen |= 1U << index;
+    else
+        *seen &= ~(1U << index);
+    if (member->number >= 0)
+        emission->numbers[member->number] = reader->defaults.numbers[member->number];
+    return true;
+}
+
+/* Members come in the same order again and again: the search begins behind the last one. */
+static size_t find_member(const struct emission_reader *reader, const char *name, size_t length, size_t from) {
+    for (size_t i = 0; i < EMISSION_MEMBERS; i++) {
+        size_t index = (from + i) % EMISSION_MEMBERS;
+        const struct emission_member *member = &reader->members[index];
+        if (member->name_length == length && memcmp(member->member->name, name, length) == 0)
+            return index;
+    }
+    return EMISSION_MEMBERS;
+}
+
+/* The value of a member that nobody knows. */
+static bool skip_value(struct text *text) {
+    const char *value;
+    size_t length;
+    double number;
+    if (text->at < text->end && *text->at == '"')
+        return read_string(text, &value, &length);
+    return read_word(text, "null") || read_word(text, "true") || read_word(text, "false") ||
+           read_number(text, &number);
+}
+
+static bool read_member(const struct emission_reader *reader, struct text *text, struct emission *emission,
+                        unsigned *seen, size_t *next) {
+    const char *name;
+    size_t length;
+    if (!read_string(text, &name, &length) || !read_char(text, ':'))
+        return false;
+    skip_space(text);
+    size_t index = find_member(reader, name, length, *next);
+    if (index == EMISSION_MEMBERS)
+        return skip_value(text);
+    *next = index + 1;
+    if (read_word(text, "null"))
+        return take_null(reader, index, emission, seen);
+    *seen |= 1U << index;
+    return take_value(&reader->members[index], text, emission);
+}
+
+static bool read_object(const struct emission_reader *reader, struct text *text, struct emission *emission,
+                        unsigned *seen) {
+    size_t next = 0;
+    if (!read_char(text, '{'))
+        return false;
+    do
+        if (!read_member(reader, text, emission, seen, &next))
+            return false;
+    while (read_char(text, ','));
+    if (!read_char(text, '}'))
+        return false;
+    skip_space(text);
+    return text->at == text->end;
+}
+
+bool emission_read(const struct emission_reader *reader, const char *text, size_t size,
+                   struct emission *emission) {
+    struct text rest = {text, text + size};
+    unsigned seen = 0;
+    *emission = reader->defaults;
+    if (!read_object(reader, &rest, emission, &seen) || (seen & reader->required) != reader->required)
+        return false;
+    for (size_t i = 0; i < EMISSION_MEMBERS; i++)
+        if (!(seen & 1U << i) && reader->members[i].member->make)
+            emission->id = reader->members[i].member->make();
+    return true;
+}

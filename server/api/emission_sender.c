@@ -1,0 +1,33 @@
+#include "api/emission_sender.h"
+
+#include "api/call.h"
+
+bool emission_sender_at_once(const struct api *api, const struct http_request *request,
+                             struct ingest_job *job) {
+    if (api->auth->none) {
+        job->holder.everywhere = true;
+        return true;
+    }
+    job->by_token = caller_token(request, &job->token);
+    return job->by_token;
+}
+
+void emission_sender_of_call(const struct call *call, struct ingest_job *job) {
+    const struct caller *caller = &call->caller;
+    struct token_holder *holder = &job->holder;
+    if (!call_admits(call->route, caller))
+        return;
+    holder->everywhere = caller->everywhere;
+    holder->has_user = id_parse(caller->user_id, &holder->user);
+    holder->has_project = id_parse(caller->project_id, &holder->project);
+}
+
+enum refusal emission_refusal(enum ingest_outcome outcome) {
+    static const enum refusal refusals[] = {
+        [INGEST_DONE] = REFUSAL_FAILED,
+        [INGEST_NOBODY] = REFUSAL_NO_CREDENTIALS,
+        [INGEST_AWAY] = REFUSAL_AWAY,
+        [INGEST_FAILED] = REFUSAL_FAILED,
+    };
+    return refusals[outcome];
+}

@@ -1,0 +1,21 @@
+/* Who sends emissions, as the writer wants to know it, and what it says when it could not store them. */
+#pragma once
+
+#include "api/refusal.h"
+#include "ingest/job.h"
+
+struct api;
+struct call;
+
+/* Why one of an emission's values was refused by the database: more would quote it. */
+#define EMISSION_REFUSED "The database does not take one of the values"
+
+/* Without asking the database: false where the credentials are such that it must be asked. */
+bool emission_sender_at_once(const struct api *api, const struct http_request *request,
+                             struct ingest_job *job);
+
+/* The caller; one whose credentials do not count for the route is nobody, whom no run belongs to. */
+void emission_sender_of_call(const struct call *call, struct ingest_job *job);
+
+/* For every outcome but INGEST_DONE. */
+enum refusal emission_refusal(enum ingest_outcome outcome);
