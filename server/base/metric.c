@@ -40,6 +40,10 @@ void metric_change(struct metric_gauge *gauge, int64_t by) {
     add(&gauge->value, by);
 }
 
+int64_t metric_value(const struct metric_gauge *gauge) {
+    return read_figure(&gauge->value);
+}
+
 void metric_observe(struct metric_histogram *histogram, int64_t value) {
     const struct metric_bounds *bounds = histogram->bounds;
     if (value < 0)
@@ -155,7 +159,7 @@ static void write_row(struct buffer *out, const struct metric *row, const struct
         metric_write_histogram(out, family, labels, row->histogram);
     else
         metric_write_sample(out, family, labels,
-                            read_figure(row->counter ? &row->counter->value : &row->gauge->value));
+                            row->counter ? metric_counted(row->counter) : metric_value(row->gauge));
 }
 
 void metric_write_table(struct buffer *out, const struct metric *rows, size_t count) {

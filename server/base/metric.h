@@ -62,6 +62,7 @@ int64_t metric_counted(const struct metric_counter *counter);
 
 void metric_set(struct metric_gauge *gauge, int64_t value);
 void metric_change(struct metric_gauge *gauge, int64_t by);
+int64_t metric_value(const struct metric_gauge *gauge);
 
 /* The value in the unit of the bounds; one below 0 counts as 0. */
 void metric_observe(struct metric_histogram *histogram, int64_t value);
