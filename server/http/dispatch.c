@@ -281,17 +281,25 @@ static void log_path(const struct http_url *url, char *out, size_t room) {
         snprintf(out, room, "/");
 }
 
-static void log_access(const struct http_request *request) {
-    if (!log_enabled(LOG_LEVEL_INFO) || !request->method)
+static void log_access(const struct http_request *request, int64_t took) {
+    if (!log_enabled(LOG_LEVEL_INFO))
         return;
     char path[256], milliseconds[32], peer[64];
     log_path(&request->url, path, sizeof path);
-    snprintf(milliseconds, sizeof milliseconds, "%.1f",
-             (double)(clock_monotonic() - request->started) / 1000);
+    snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)took / 1000);
     http_server_peer(request->connection, peer, sizeof peer);
     log_info("request", "method", request->method, "path", path, "route",
              request->match.route ? request->match.route->pattern : NULL, "status",
              log_number(request->sent_status).text, "ms", milliseconds, "peer", peer);
+}
+
+/* A request without a method never had its headers read. */
+static void account(const struct http_request *request) {
+    if (!request->method)
+        return;
+    int64_t took = clock_monotonic() - request->started;
+    http_metrics_count(request->server->metrics, request->match.route, request->sent_status, took);
+    log_access(request, took);
 }
 
 void dispatch_completed(void *context, struct MHD_Connection *connection, void **held,
@@ -302,7 +310,7 @@ void dispatch_completed(void *context, struct MHD_Connection *connection, void *
     (void)how;
     if (!request)
         return;
-    log_access(request);
+    account(request);
     if (request->counted)
         http_server_count(server, -1);
     if (request->reply.stream)

@@ -1,5 +1,6 @@
 #include "http/lane.h"
 
+#include "base/metric.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
@@ -12,6 +13,8 @@ struct worker {
 
 struct lane {
     struct lane_settings settings;
+    struct metric_counter refused; /* places */
+    struct metric_gauge busy;      /* threads */
     pthread_mutex_t lock; /* guards what follows up to the workers; nothing else is locked under it */
     pthread_cond_t filled;
     size_t reserved; /* places taken, filled or not */
@@ -40,8 +43,11 @@ static void *next_job(struct lane *lane) {
 static void *run_worker(void *argument) {
     struct worker *worker = argument;
     void *job;
-    while ((job = next_job(worker->lane)))
+    while ((job = next_job(worker->lane))) {
+        metric_change(&worker->lane->busy, 1);
         worker->lane->settings.work(job, worker->context);
+        metric_change(&worker->lane->busy, -1);
+    }
     return NULL;
 }
 
@@ -82,6 +88,8 @@ bool lane_reserve(struct lane *lane) {
     if (room)
         lane->reserved++;
     pthread_mutex_unlock(&lane->lock);
+    if (!room)
+        metric_count(&lane->refused, 1);
     return room;
 }
 
@@ -91,6 +99,20 @@ void lane_push(struct lane *lane, void *job) {
     lane->waiting++;
     pthread_cond_signal(&lane->filled);
     pthread_mutex_unlock(&lane->lock);
+}
+
+void lane_look(struct lane *lane, struct lane_figures *figures) {
+    pthread_mutex_lock(&lane->lock);
+    size_t waiting = lane->waiting;
+    pthread_mutex_unlock(&lane->lock);
+    *figures = (struct lane_figures){
+        .name = lane->settings.name,
+        .waiting = (int64_t)waiting,
+        .capacity = (int64_t)lane->settings.capacity,
+        .refused = metric_counted(&lane->refused),
+        .threads = lane->workers_running,
+        .busy = metric_value(&lane->busy),
+    };
 }
 
 void lane_interrupt(struct lane *lane) {

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct lane_settings {
     const char *name; /* of its threads, at most 15 bytes */
@@ -26,6 +27,18 @@ struct lane *lane_new(const struct lane_settings *settings);
 /* A place in the queue; false: full. Each place taken must be filled by lane_push. Neither blocks. */
 bool lane_reserve(struct lane *lane);
 void lane_push(struct lane *lane, void *job);
+
+struct lane_figures {
+    const char *name;
+    int64_t waiting;
+    int64_t capacity;
+    int64_t refused; /* places that could not be had */
+    int64_t threads;
+    int64_t busy; /* threads at work */
+};
+
+/* How much there is to do right now. */
+void lane_look(struct lane *lane, struct lane_figures *figures);
 
 /* Interrupts what the threads do right now. */
 void lane_interrupt(struct lane *lane);

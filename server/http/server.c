@@ -29,7 +29,10 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     if (!server)
         return NULL;
     server->router = http_router_new(routes, route_count);
-    if (!server->router) {
+    server->metrics = http_metrics_new(routes, route_count);
+    if (!server->router || !server->metrics) {
+        http_router_free(server->router);
+        http_metrics_free(server->metrics);
         free(server);
         return NULL;
     }
@@ -102,24 +105,24 @@ static void format_address(const struct sockaddr *address, socklen_t size, bool 
         snprintf(out, room, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-static bool listen_on(struct http_server *server, const char *text) {
+static bool cannot_listen(const struct http_server_settings *settings, const char *reason) {
+    log_error("cannot listen", "option", settings->option, "address", settings->listen, "reason", reason);
+    return false;
+}
+
+static bool listen_on(struct http_server *server, const struct http_server_settings *settings) {
     char host[256];
     const char *port;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    if (!split_address(text, host, sizeof host, &port)) {
-        log_error("cannot listen", "address", text, "reason", "expected HOST:PORT");
-        return false;
-    }
+    if (!split_address(settings->listen, host, sizeof host, &port))
+        return cannot_listen(settings, "expected HOST:PORT");
     int problem = getaddrinfo(host, port, &hints, &found);
-    if (problem != 0) {
-        log_error("cannot listen", "address", text, "reason", gai_strerror(problem));
-        return false;
-    }
+    if (problem != 0)
+        return cannot_listen(settings, gai_strerror(problem));
     server->listener = open_listener(found);
-    if (server->listener < 0)
-        log_error("cannot listen", "address", text, "reason", strerror(errno));
+    problem = errno;
     freeaddrinfo(found);
-    return server->listener >= 0;
+    return server->listener >= 0 || cannot_listen(settings, strerror(problem));
 }
 
 static void note_address(struct http_server *server) {
@@ -162,18 +165,26 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
+static void count_connection(void *context, struct MHD_Connection *connection, void **connection_context,
+                             enum MHD_ConnectionNotificationCode what) {
+    struct http_server *server = context;
+    (void)connection;
+    (void)connection_context;
+    metric_change(&server->connections, what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+}
+
 bool http_server_start(struct http_server *server) {
-    if (!listen_on(server, server->settings->listen))
+    if (!listen_on(server, server->settings))
         return false;
     note_address(server);
     server->daemon = MHD_start_daemon(
         MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, dispatch,
         server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener,
         MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
-        server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        server->settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)server->settings->idle_timeout, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        server, MHD_OPTION_NOTIFY_CONNECTION, count_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, server->settings->connection_limit,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings->idle_timeout,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
     if (!server->daemon)
         log_error("cannot start libmicrohttpd");
     return server->daemon != NULL;
@@ -237,6 +248,7 @@ void http_server_free(struct http_server *server) {
     if (server->listener >= 0)
         close(server->listener);
     http_router_free(server->router);
+    http_metrics_free(server->metrics);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
     free(server);

@@ -6,6 +6,7 @@
  * again before serving any. */
 #pragma once
 
+#include "base/buffer.h"
 #include "http/lane.h"
 #include "http/route.h"
 
@@ -15,6 +16,7 @@
 
 struct http_server_settings {
     const char *listen; /* HOST:PORT; port 0: any that is free */
+    const char *option; /* where that was said, for the log */
     const char *const *cors_origins;
     size_t cors_origin_count;
     unsigned connection_limit;
@@ -40,6 +42,9 @@ bool http_server_start(struct http_server *server);
 
 /* Where it listens: "127.0.0.1:8008". */
 const char *http_server_address(const struct http_server *server);
+
+/* Appends what Prometheus may know of it: requests, connections, lanes. From any thread, until http_server_free. */
+void http_server_write_metrics(const struct http_server *server, struct buffer *out);
 
 /* From now on every reply closes its connection. */
 void http_server_drain(struct http_server *server);

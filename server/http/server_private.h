@@ -1,6 +1,8 @@
 /* The server, as the files of http/ know it. For these files only. */
 #pragma once
 
+#include "base/metric.h"
+#include "http/metrics.h"
 #include "http/server.h"
 
 #include <pthread.h>
@@ -9,6 +11,8 @@
 struct http_server {
     const struct http_server_settings *settings;
     struct http_router *router;
+    struct http_metrics *metrics;
+    struct metric_gauge connections; /* of clients, open */
     void *inline_context;
     struct lane *lanes[HTTP_LANES];
     int lane_count;
