@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/metrics.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -22,6 +23,8 @@ struct db {
     PGconn *connection; /* NULL: not connected */
     int64_t retry_at;
     bool away_logged;
+    bool open;     /* counted among the open connections */
+    bool was_open; /* at some time */
     char message[512];
     pthread_mutex_t cancel_lock; /* guards `cancel` alone; nothing else is locked under it */
     PGcancel *cancel;
@@ -47,7 +50,19 @@ static void set_cancel(struct db *db, PGcancel *cancel) {
     pthread_mutex_unlock(&db->cancel_lock);
 }
 
+static void count_open(struct db *db) {
+    metric_change(&db_metrics.connections, 1);
+    metric_count(&db_metrics.reconnects, db->was_open);
+    db->open = db->was_open = true;
+}
+
+static void count_closed(struct db *db) {
+    metric_change(&db_metrics.connections, db->open ? -1 : 0);
+    db->open = false;
+}
+
 static void disconnect(struct db *db) {
+    count_closed(db);
     set_cancel(db, NULL);
     PQfinish(db->connection);
     db->connection = NULL;
@@ -122,6 +137,7 @@ static bool connect_now(struct db *db) {
         db->retry_at = clock_monotonic() + RECONNECT_PAUSE;
         return false;
     }
+    count_open(db);
     PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
     set_cancel(db, PQgetCancel(db->connection));
     if (db->away_logged)
@@ -175,6 +191,13 @@ static int failure(struct db *db, const char *statement, const PGresult *result)
     if (outcome == DB_AWAY)
         log_away(db);
     return outcome;
+}
+
+/* What the caller is told in the end: a conflict that does not end is as good as no database. */
+static enum db_outcome counted(int outcome) {
+    enum db_outcome told = outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
+    metric_count(&db_metrics.statements[told], 1);
+    return told;
 }
 
 /* ---- statements */
@@ -279,7 +302,7 @@ static enum db_outcome query(struct db *db, const struct db_statement *statement
         if (outcome != VERDICT_CONFLICT || reading.any)
             break;
     }
-    return outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
+    return counted(outcome);
 }
 
 enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
@@ -331,7 +354,7 @@ enum db_outcome db_query_text(struct db *db, const struct db_statement *statemen
 
 enum db_outcome db_script(struct db *db, const char *text) {
     if (!connected(db))
-        return DB_AWAY;
+        return counted(DB_AWAY);
     PGresult *result = PQexec(db->connection, text);
     int outcome = DB_OK;
     if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
@@ -339,5 +362,5 @@ enum db_outcome db_script(struct db *db, const char *text) {
     PQclear(result);
     if (PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);
-    return outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
+    return counted(outcome);
 }
