@@ -7,6 +7,7 @@
 
 enum kind {
     TEXT,
+    ADDRESS, /* HOST:PORT, or one of `choices` */
     CHOICE,  /* one of `choices`, separated by | */
     BOOLEAN, /* true or false */
     NUMBER,  /* an integer from `minimum` to `maximum` */
@@ -42,8 +43,11 @@ struct option_row {
 static const struct option_row options[] = {
     {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true, .value = "URL",
      .help = "PostgreSQL: postgresql://user:password@host/database (in the environment others do not see the password)"},
-    {"listen", CONFIG_SERVE, TEXT, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
+    {"listen", CONFIG_SERVE, ADDRESS, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
      .help = "where to serve; port 0 takes any that is free"},
+    {"metrics-listen", CONFIG_SERVE, ADDRESS, AT(metrics_listen), .environment = true, .fallback = "127.0.0.1:8009",
+     .choices = "none", .value = "HOST:PORT|none",
+     .help = "where to serve /metrics, which asks nobody who they are; port 0 takes any that is free"},
     {"auth", CONFIG_SERVE, CHOICE, AT(auth), .environment = true, .fallback = "users", .choices = "users|none",
      .help = "none: everyone is one local admin, for a first try or a trusted network"},
     {"auth-none-anywhere", CONFIG_SERVE, BOOLEAN, AT(auth_none_anywhere), .environment = true, .fallback = "false",
@@ -114,7 +118,7 @@ static const struct option_row options[] = {
 
 /* clang-format on */
 
-enum { OPTION_COUNT = sizeof options / sizeof options[0] };
+enum { OPTION_COUNT = sizeof options / sizeof options[0], HIGHEST_PORT = 65535 };
 
 static char problem[256];
 
@@ -132,6 +136,15 @@ static bool is_choice(const char *choices, const char *value) {
             return true;
     }
     return false;
+}
+
+/* Whether there is such a host and whether the port is free shows when the server starts. */
+static bool is_address(const char *value) {
+    const char *colon = strrchr(value, ':');
+    if (!colon || colon == value)
+        return false;
+    size_t digits = strspn(colon + 1, "0123456789");
+    return digits > 0 && digits <= 5 && !colon[1 + digits] && strtol(colon + 1, NULL, 10) <= HIGHEST_PORT;
 }
 
 static const char *set_number(struct config *config, const struct option_row *option, const char *value) {
@@ -188,6 +201,12 @@ static const char *set(struct config *config, const struct option_row *option, c
         }
         snprintf(problem, sizeof problem, "--%s is true or false", option->name);
         return problem;
+    case ADDRESS:
+        if (!is_address(value) && !is_choice(option->choices, value)) {
+            snprintf(problem, sizeof problem, "--%s takes %s", option->name, option->value);
+            return problem;
+        }
+        break;
     case CHOICE:
         if (!is_choice(option->choices, value)) {
             snprintf(problem, sizeof problem, "--%s is one of %s", option->name, option->choices);
@@ -297,6 +316,7 @@ static const char *shown_value(const struct option_row *option) {
     case NUMBER: return "N";
     case CHOICE: return option->choices;
     case TEXT:
+    case ADDRESS:
     case ORIGINS: break;
     }
     return option->value;

@@ -13,6 +13,7 @@ struct config {
     /* the server's */
     const char *database_url;
     const char *listen;
+    const char *metrics_listen; /* or "none" */
     const char *auth;
     bool auth_none_anywhere;
     const char *jwt_key_file;

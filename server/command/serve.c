@@ -3,6 +3,7 @@
 #include "api/purge.h"
 #include "base/log.h"
 #include "command/command.h"
+#include "command/monitor.h"
 #include "db/migrate.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
@@ -35,6 +36,7 @@ struct service {
     struct http_route *routes;
     struct http_server *server;
     struct purge *purge;
+    struct monitor *monitor; /* NULL with --metrics-listen none */
 };
 
 /* ---- configuration */
@@ -68,6 +70,7 @@ static bool configure(struct service *service, const struct config *config) {
     };
     service->http = (struct http_server_settings){
         .listen = config->listen,
+        .option = "--listen",
         .cors_origins = config->cors_origins,
         .cors_origin_count = config->cors_origin_count,
         .connection_limit = (unsigned)config->connection_limit,
@@ -172,6 +175,13 @@ static struct ingest *start_ingest(const struct service *service, const struct c
     return ingest_start(&settings);
 }
 
+static bool start_monitor(struct service *service, const struct config *config) {
+    if (strcmp(config->metrics_listen, "none") == 0)
+        return true;
+    service->monitor = monitor_start(config->metrics_listen, service->server);
+    return service->monitor != NULL;
+}
+
 static bool start(struct service *service, const struct config *config) {
     service->routes = api_http_routes();
     service->api.ingest = start_ingest(service, config);
@@ -183,7 +193,7 @@ static bool start(struct service *service, const struct config *config) {
         return false;
     }
     service->purge = purge_start(&service->database);
-    return service->purge && http_server_start(service->server);
+    return service->purge && http_server_start(service->server) && start_monitor(service, config);
 }
 
 static void sleep_seconds(int seconds) {
@@ -205,6 +215,7 @@ static void wind_down(struct service *service, const struct config *config) {
 
 /* No connection may be waiting for the writer when the server is freed (http/server.c). */
 static void stop(struct service *service) {
+    monitor_stop(service->monitor);
     ingest_stop(service->api.ingest);
     http_server_free(service->server);
     ingest_free(service->api.ingest);
@@ -229,8 +240,8 @@ int command_serve(const struct config *config) {
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     int status = EXIT_FAILED;
     if (schema_is_current(&service) && start(&service, config)) {
-        log_info("listening", "address", http_server_address(service.server), "version", CARBOND_VERSION,
-                 "auth", config->auth);
+        log_info("listening", "address", http_server_address(service.server), "metrics",
+                 monitor_address(service.monitor), "version", CARBOND_VERSION, "auth", config->auth);
         sigwait(&ends, &received);
         wind_down(&service, config);
         status = EXIT_DONE;

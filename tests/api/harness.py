@@ -68,6 +68,12 @@ def clean_environment(**more):
     return kept
 
 
+def logged(line, key):
+    """The value of a key in a line of the log, in either format; None without the key."""
+    found = re.search(rf'[\s"]{key}"?[=:]\s*"?([^\s",]+)', line)
+    return found and found.group(1)
+
+
 def command(binary, *arguments, stdin=None, environment=None):
     """Runs the carbond command line to its end."""
     return subprocess.run([str(binary), *map(str, arguments)], input=stdin, capture_output=True, text=True,
@@ -195,15 +201,16 @@ class Database:
 # -- carbond ----------------------------------------------------------------------------------------------------------
 
 class Server:
-    """`carbond serve` on a free port of 127.0.0.1. A context manager: leaving it stops the server in an orderly way
+    """`carbond serve` on free ports of 127.0.0.1. A context manager: leaving it stops the server in an orderly way
     and checks that it exited with 0, without a report of a sanitizer, and without a secret in its log."""
 
-    def __init__(self, binary, database, *options, environment=None, listen="127.0.0.1:0", drain_delay=0):
+    def __init__(self, binary, database, *options, environment=None, listen="127.0.0.1:0",
+                 metrics_listen="127.0.0.1:0", drain_delay=0):
         self.binary, self.database = binary, database
         self.secrets = set()
         handle, self.log_path = tempfile.mkstemp(prefix="carbond-test-", suffix=".log")
         arguments = [str(binary), "serve", "--database-url", database.url, "--listen", listen,
-                     "--drain-delay", str(drain_delay), *map(str, options)]
+                     "--metrics-listen", metrics_listen, "--drain-delay", str(drain_delay), *map(str, options)]
         try:
             # The server must not outlive the tests, even if they are killed.
             self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *arguments],
@@ -212,8 +219,11 @@ class Server:
         finally:
             os.close(handle)
         try:
-            self.address = until(self._listening, 30, "the server's line that it is listening")
+            line = until(self._listening, 30, "the server's line that it is listening")
+            self.address = logged(line, "address")
             self.url = f"http://{self.address}"
+            monitor = logged(line, "metrics")
+            self.monitor_url = monitor and f"http://{monitor}"
             until(lambda: requests.get(self.url + "/readyz", timeout=5).status_code == 200, 20, "/readyz")
         except BaseException:
             self.process.kill()
@@ -225,7 +235,7 @@ class Server:
         assert self.process.poll() is None, f"the server exited with {self.process.returncode}:\n{self.log()}"
         for line in self.log().splitlines():
             if re.search(r'msg"?[=:]\s*"?listening', line):
-                return re.search(r'address"?[=:]\s*"?([^\s",]+)', line).group(1)
+                return line
 
     def log(self):
         return pathlib.Path(self.log_path).read_text(errors="replace")

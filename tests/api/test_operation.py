@@ -81,7 +81,8 @@ def test_server_starts_without_database(carbond_binary, own_cluster, own_databas
     own_cluster.stop()
     try:
         process = harness.subprocess.Popen(
-            [str(carbond_binary), "serve", "--database-url", own_database.url, "--listen", "127.0.0.1:0", "--drain-delay", "0"],
+            [str(carbond_binary), "serve", "--database-url", own_database.url, "--listen", "127.0.0.1:0",
+             "--metrics-listen", "none", "--drain-delay", "0"],
             stderr=harness.subprocess.PIPE, text=True, env=harness.clean_environment())
         line = ""
         while "listening" not in line:

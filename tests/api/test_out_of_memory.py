@@ -89,6 +89,14 @@ def tree(failing):
     return tree
 
 
+def test_each_allocation_of_a_scrape_fails(failing):
+    world, counter = failing
+    scrape = lambda: harness.requests.get(world.server.monitor_url + "/metrics", timeout=20)  # noqa: E731
+    answers = list(each_allocation(world.server, counter, scrape))
+    assert len(answers) > 5 and answers[-1].status_code == 200
+    assert all(answer.text.endswith("\n") for answer in answers if answer is not None and answer.status_code == 200)
+
+
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_each_allocation_fails(kind, failing, tree):
     world, counter = failing
