@@ -21,6 +21,7 @@ SCRIPTS = sorted(path.name for path in (harness.ROOT / "script").iterdir() if os
 RELEASE = harness.ROOT / "build" / "bin" / "carbond"
 TOLD = {
     "url": r"carbond serves on (http://127\.0\.0\.1:\d+) ",
+    "metrics": r"Figures for Prometheus: (http://127\.0\.0\.1:\d+/metrics)\n",
     "email": r"Sign in as (\S+@\S+) with the password",
     "password": r"with the password (\S+)",
     "token": r"Project token: +(cpt_\S+)",
@@ -120,6 +121,7 @@ class Start:
 def test_a_clean_clone_serves_and_keeps_its_data(clone):
     first = Start(clone)
     assert first.told["url"] == f"http://127.0.0.1:{first.port}"
+    assert 'carbond_build_info{version="' in requests.get(first.told["metrics"], timeout=20).text
     credentials = {"email": first.told["email"], "password": first.told["password"]}
     assert first.request("POST", "/authenticate", 200, credentials, token=False)["access_token"]
 
@@ -137,7 +139,7 @@ def test_a_clean_clone_serves_and_keeps_its_data(clone):
     began = time.monotonic()
     second = Start(clone)
     assert time.monotonic() - began < 10, "the second start builds and makes nothing"
-    same = TOLD.keys() - {"url"}  # The port is another one.
+    same = TOLD.keys() - {"url", "metrics"}  # The ports are others.
     assert {name: second.told[name] for name in same} == {name: first.told[name] for name in same}
     assert second.sums() == sums
     # A tracker that can send no header: the token is in the address.
