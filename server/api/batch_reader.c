@@ -83,8 +83,9 @@ struct slice {
 
 static bool is_json(const char *begin, const char *end) {
     size_t size = (size_t)(end - begin);
-    json_t *value = size <= IGNORED_SIZE ? json_loadb(begin, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL)
-                                         : NULL;
+    json_t *value = size <= IGNORED_SIZE
+                        ? json_loadb(begin, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL)
+                        : NULL;
     json_decref(value);
     return value != NULL;
 }

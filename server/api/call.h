@@ -20,7 +20,7 @@ struct api {
     struct ingest *ingest; /* where emissions go */
     struct emission_reader emission_reader;
     struct emission_reader batch_reader; /* of the emissions of a batch */
-    const char *frontend_url; /* where browsers are sent to; NULL: nowhere */
+    const char *frontend_url;            /* where browsers are sent to; NULL: nowhere */
     bool signup_open;
     atomic_bool draining; /* /readyz says so */
 };

@@ -37,10 +37,10 @@ struct group {
     struct ingest_job job; /* first: the writer gives it back */
     struct http_request *request;
     const struct emission_reader *reader;
-    size_t elements;  /* read so far */
-    size_t *indexes;  /* of the emissions among the elements */
-    size_t capacity;  /* of the emissions and their companions */
-    bool lines;       /* NDJSON: what is no JSON spoils its line alone */
+    size_t elements; /* read so far */
+    size_t *indexes; /* of the emissions among the elements */
+    size_t capacity; /* of the emissions and their companions */
+    bool lines;      /* NDJSON: what is no JSON spoils its line alone */
     bool out_of_memory;
     bool too_many;
     struct rejections unread;  /* by what was sent */
@@ -195,7 +195,9 @@ static bool read_elements(struct call *call, struct group *group, const char *te
 static bool unpack(struct call *call, const char *text, size_t size, struct buffer *plain) {
     switch (decompress(text, size, EMISSION_BATCH_LIMIT, plain)) {
     case DECOMPRESSED: return true;
-    case DECOMPRESS_MALFORMED: http_reply_error(call->request, 400, "The body is not proper gzip"); return false;
+    case DECOMPRESS_MALFORMED:
+        http_reply_error(call->request, 400, "The body is not proper gzip");
+        return false;
     case DECOMPRESS_TOO_LARGE: refusal_reply(REFUSAL_TOO_LARGE, call->request); return false;
     case DECOMPRESS_NO_MEMORY: break;
     }
@@ -237,12 +239,14 @@ static void reject_refused(struct group *group, size_t i) {
 static json_t *list_rejections(const struct group *group) {
     json_t *list = json_array();
     size_t u = 0, r = 0;
-    while (list && json_array_size(list) < LISTED && (u < group->unread.listed || r < group->refused.listed)) {
-        bool unread = r == group->refused.listed ||
-                      (u < group->unread.listed && group->unread.list[u].index < group->refused.list[r].index);
+    while (list && json_array_size(list) < LISTED &&
+           (u < group->unread.listed || r < group->refused.listed)) {
+        bool unread =
+            r == group->refused.listed ||
+            (u < group->unread.listed && group->unread.list[u].index < group->refused.list[r].index);
         const struct rejection *next = unread ? &group->unread.list[u++] : &group->refused.list[r++];
-        json_t *entry = json_pack("{s:I,s:O?,s:i,s:O}", "index", (json_int_t)next->index, "id", next->id, "status",
-                                  next->status, "detail", next->detail);
+        json_t *entry = json_pack("{s:I,s:O?,s:i,s:O}", "index", (json_int_t)next->index, "id", next->id,
+                                  "status", next->status, "detail", next->detail);
         if (json_array_append_new(list, entry) != 0) {
             json_decref(list);
             return NULL;

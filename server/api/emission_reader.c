@@ -209,7 +209,8 @@ static bool take_null(const struct emission_reader *reader, size_t index, struct
 }
 
 /* Members come in the same order again and again: the search begins behind the last one. */
-static size_t find_member(const struct emission_reader *reader, const char *name, size_t length, size_t from) {
+static size_t find_member(const struct emission_reader *reader, const char *name, size_t length,
+                          size_t from) {
     for (size_t i = 0; i < EMISSION_MEMBERS; i++) {
         size_t index = (from + i) % EMISSION_MEMBERS;
         const struct emission_member *member = &reader->members[index];

@@ -20,7 +20,7 @@ struct emission_reader {
         size_t name_length;
         int number; /* of enum emission_number; -1: an id or the time */
     } members[EMISSION_MEMBERS];
-    unsigned required;         /* a bit for each member */
+    unsigned required; /* a bit for each member */
     struct emission defaults;
 };
 

@@ -44,8 +44,8 @@ struct body {
 };
 
 extern const struct body body_organization, body_organization_patch, body_team, body_project,
-    body_project_patch, body_experiment, body_run, body_emission, body_batch_emission, body_project_token, body_user_token,
-    body_user, body_credentials, body_add_user, body_membership;
+    body_project_patch, body_experiment, body_run, body_emission, body_batch_emission, body_project_token,
+    body_user_token, body_user, body_credentials, body_add_user, body_membership;
 
 /* All of them, and NULL. */
 extern const struct body *const bodies[];

@@ -4,8 +4,7 @@ static const struct {
     int status;
     const char *sentence;
 } refusals[] = {
-    [REFUSAL_NO_CREDENTIALS] = {401,
-                                "Credentials are needed: x-api-token, a bearer token, or a session"},
+    [REFUSAL_NO_CREDENTIALS] = {401, "Credentials are needed: x-api-token, a bearer token, or a session"},
     [REFUSAL_FORBIDDEN] = {403, "These credentials do not allow this"},
     [REFUSAL_NO_RUN] = {404, "There is no run with this id"},
     [REFUSAL_TOO_LARGE] = {413, "The body is too large"},

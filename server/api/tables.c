@@ -3,10 +3,11 @@
 #include "api/members.h"
 #include "api/routes.h"
 
+#include <math.h>
+
 static void set_number(json_t *object, const char *name, double number) {
-    json_object_set_new(object, name,
-                        number == (double)(json_int_t)number ? json_integer((json_int_t)number)
-                                                             : json_real(number));
+    bool whole = number == floor(number) && fabs(number) < 1e15;
+    json_object_set_new(object, name, whole ? json_integer((json_int_t)number) : json_real(number));
 }
 
 static json_t *member_json(const struct member *member) {

@@ -8,9 +8,10 @@
 #define SECRET_SESSION       "ses_"
 
 enum {
-    SECRET_SIZE = 4 + 43 + 1,          /* prefix, 32 bytes in base64url without padding, NUL */
+    SECRET_SIZE = 4 + 43 + 1, /* prefix, 32 bytes in base64url without padding, NUL */
     SECRET_DIGEST_SIZE = 32,
-    SECRET_HASH_SIZE = 2 + 2 * SECRET_DIGEST_SIZE + 1, /* PostgreSQL's bytea in hexadecimal: \x, digits, NUL */
+    SECRET_HASH_SIZE =
+        2 + 2 * SECRET_DIGEST_SIZE + 1, /* PostgreSQL's bytea in hexadecimal: \x, digits, NUL */
 };
 
 struct secret_digest {

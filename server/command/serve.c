@@ -56,10 +56,9 @@ static bool is_loopback(const char *listen) {
 }
 
 static bool configure(struct service *service, const struct config *config) {
-    service->database =
-        (struct db_settings){.url = config->database_url,
-                             .statement_timeout = config->statement_timeout,
-                             .prepared_statements = config->prepared_statements};
+    service->database = (struct db_settings){.url = config->database_url,
+                                             .statement_timeout = config->statement_timeout,
+                                             .prepared_statements = config->prepared_statements};
     service->streaming = service->database;
     service->streaming.statement_timeout = config->stream_timeout;
     service->auth = (struct auth_settings){

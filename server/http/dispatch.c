@@ -124,7 +124,8 @@ static bool refuse_type(struct http_request *request) {
                                         : "The body must be application/json");
         return true;
     }
-    if (request->gzipped ? !(takes & HTTP_BODY_GZIP) : coding && *coding && strcasecmp(coding, "identity") != 0) {
+    if (request->gzipped ? !(takes & HTTP_BODY_GZIP)
+                         : coding && *coding && strcasecmp(coding, "identity") != 0) {
         refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                takes & HTTP_BODY_GZIP ? "The body must be plain or gzip" : "The body must not be encoded");
         return true;

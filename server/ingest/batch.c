@@ -29,8 +29,8 @@ struct batch {
 /* A statement that was edited and no longer fits is found by the first start of a server. */
 static bool fits_statement(void) {
     static const char *const names[NUMBERS] = {
-        "pair_runs", "pair_users", "pair_projects", "pair_everywhere", "pair_emissions",
-        "pairs",     "run_ids",    "timestamps",    "ids",
+        "pair_runs", "pair_users", "pair_projects", "pair_everywhere", "pair_emissions", "pairs",
+        "run_ids",   "timestamps", "ids",
     };
     if (sql_emission_store.parameter_count != PARAMETERS)
         return false;

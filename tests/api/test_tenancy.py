@@ -17,6 +17,7 @@ DIRECT = {
     "purge_rest": "removes what is deleted, for nobody",
     "purge_project": "finds what is deleted, for nobody",
     "caller_by_project_token": "answers who asks",
+    "caller_by_tokens": "answers who asks",
 }
 
 
