@@ -8,6 +8,7 @@
 #include "api/validate.h"
 #include "http/decompress.h"
 #include "ingest/ingest.h"
+#include "ingest/ingest_metrics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -277,6 +278,7 @@ static char *account(struct group *group) {
 }
 
 static void reply_group(struct group *group) {
+    metric_count(&ingest_metrics.rejected, (int64_t)group->unread.count);
     if (group->job.outcome == INGEST_DONE)
         http_reply_json(group->request, 200, account(group));
     else

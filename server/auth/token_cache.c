@@ -82,6 +82,10 @@ void token_cache_begin(struct token_cache *cache, size_t tokens) {
     }
 }
 
+size_t token_cache_count(const struct token_cache *cache) {
+    return cache->count;
+}
+
 bool token_cache_use(struct token_cache *cache, const struct secret_digest *token) {
     struct entry *entry = slot_of(cache->slots, token);
     if (!entry->taken) {

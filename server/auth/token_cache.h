@@ -34,6 +34,9 @@ void token_cache_free(struct token_cache *cache);
 /* Makes room for so many tokens, at most TOKEN_CACHE_SIZE. */
 void token_cache_begin(struct token_cache *cache, size_t tokens);
 
+/* Tokens that it holds, fresh or not. */
+size_t token_cache_count(const struct token_cache *cache);
+
 /* Notes that a token is in use. True if it is known well enough for now. */
 bool token_cache_use(struct token_cache *cache, const struct secret_digest *token);
 

@@ -1,6 +1,8 @@
 #include "ingest/batch.h"
 
+#include "base/clock.h"
 #include "db/array.h"
+#include "ingest/ingest_metrics.h"
 #include "statements.h"
 
 #include <math.h>
@@ -218,8 +220,12 @@ enum db_outcome batch_store(struct batch *batch, struct db *db, struct batch_row
         return DB_FAILED;
     for (size_t i = 0; i < count; i++)
         *rows[i].verdict = INGEST_STORED;
+    int64_t began = clock_monotonic();
     enum db_outcome outcome = db_query_values(db, &sql_emission_store, values, take_answer, &reading);
-    if (outcome == DB_OK)
-        judge_repeats(rows, count);
-    return outcome;
+    if (outcome != DB_OK)
+        return outcome;
+    metric_observe(&ingest_metrics.commit, clock_monotonic() - began);
+    metric_observe(&ingest_metrics.batch, (int64_t)count);
+    judge_repeats(rows, count);
+    return DB_OK;
 }

@@ -1,6 +1,7 @@
 #include "ingest/queue.h"
 
 #include "base/thread.h"
+#include "ingest/ingest_metrics.h"
 
 #include <stdlib.h>
 
@@ -42,6 +43,7 @@ bool ingest_queue_put(struct ingest_queue *queue, struct ingest_job *job) {
         *queue->end = job;
         queue->end = &job->next;
         queue->emissions += job->count;
+        metric_set(&ingest_metrics.queued, (int64_t)queue->emissions);
     }
     pthread_mutex_unlock(&queue->lock);
     if (room && was_empty)
@@ -66,6 +68,7 @@ static struct ingest_job *cut_off(struct ingest_queue *queue, size_t jobs, size_
         queue->end = &queue->first;
     last->next = NULL;
     queue->emissions -= taken;
+    metric_set(&ingest_metrics.queued, (int64_t)queue->emissions);
     return first;
 }
 
@@ -90,11 +93,4 @@ bool ingest_queue_is_closed(struct ingest_queue *queue) {
     bool closed = queue->closed;
     pthread_mutex_unlock(&queue->lock);
     return closed;
-}
-
-size_t ingest_queue_depth(struct ingest_queue *queue) {
-    pthread_mutex_lock(&queue->lock);
-    size_t emissions = queue->emissions;
-    pthread_mutex_unlock(&queue->lock);
-    return emissions;
 }

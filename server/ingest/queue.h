@@ -20,6 +20,3 @@ struct ingest_job *ingest_queue_take(struct ingest_queue *queue, size_t jobs, si
 /* Nothing more comes in. */
 void ingest_queue_close(struct ingest_queue *queue);
 bool ingest_queue_is_closed(struct ingest_queue *queue);
-
-/* Emissions that wait now. */
-size_t ingest_queue_depth(struct ingest_queue *queue);

@@ -2,6 +2,7 @@
 #include "base/thread.h"
 #include "ingest/batch.h"
 #include "ingest/ingest.h"
+#include "ingest/ingest_metrics.h"
 #include "ingest/queue.h"
 
 #include <stdlib.h>
@@ -49,12 +50,28 @@ static size_t count_jobs(const struct ingest_job *jobs) {
     return count;
 }
 
+/* Notes what tokens are in use. True if all of them are known well enough. */
 static bool tokens_are_known(struct ingest *ingest, const struct ingest_job *jobs) {
-    bool known = true;
-    for (const struct ingest_job *job = jobs; job; job = job->next)
-        if (job->by_token && !token_cache_use(ingest->tokens, &job->token))
-            known = false;
-    return known;
+    int64_t hits = 0, misses = 0;
+    for (const struct ingest_job *job = jobs; job; job = job->next) {
+        if (!job->by_token)
+            continue;
+        bool known = token_cache_use(ingest->tokens, &job->token);
+        *(known ? &hits : &misses) += 1;
+    }
+    metric_count(&ingest_metrics.token_hits, hits);
+    metric_count(&ingest_metrics.token_misses, misses);
+    metric_set(&ingest_metrics.token_entries, (int64_t)token_cache_count(ingest->tokens));
+    return misses == 0;
+}
+
+/* Tries as long as the first job has patience: it has waited longest. */
+static enum db_outcome look_up_tokens(struct ingest *ingest, const struct ingest_job *jobs) {
+    enum db_outcome outcome;
+    while ((outcome = token_cache_refresh(ingest->tokens, ingest->db)) == DB_AWAY &&
+           !is_out_of_patience(ingest, jobs))
+        pause_while_away();
+    return outcome;
 }
 
 static void settle_sender(struct ingest *ingest, struct ingest_job *job) {
@@ -69,15 +86,8 @@ static void settle_sender(struct ingest *ingest, struct ingest_job *job) {
 static void settle_senders(struct ingest *ingest, struct ingest_job *jobs) {
     token_cache_begin(ingest->tokens, count_jobs(jobs));
     enum db_outcome outcome = DB_OK;
-    while (!tokens_are_known(ingest, jobs)) {
-        outcome = token_cache_refresh(ingest->tokens, ingest->db);
-        if (outcome == DB_OK)
-            break;
-        /* The first job has waited longest. */
-        if (outcome != DB_AWAY || is_out_of_patience(ingest, jobs))
-            break;
-        pause_while_away();
-    }
+    if (!tokens_are_known(ingest, jobs))
+        outcome = look_up_tokens(ingest, jobs);
     for (struct ingest_job *job = jobs; job; job = job->next) {
         if (outcome == DB_OK)
             settle_sender(ingest, job);
@@ -125,6 +135,7 @@ static enum db_outcome store_patiently(struct ingest *ingest, struct batch_row *
     enum db_outcome outcome = batch_store(ingest->batch, ingest->db, rows, *count);
     while (outcome == DB_AWAY && (*count = drop_impatient(ingest, rows, *count)) > 0) {
         pause_while_away();
+        metric_count(&ingest_metrics.retries, 1);
         outcome = batch_store(ingest->batch, ingest->db, rows, *count);
     }
     return outcome;
@@ -167,10 +178,21 @@ static void store_jobs(struct ingest *ingest, struct ingest_job *jobs) {
     store(ingest, ingest->rows, count);
 }
 
+static void tally(const struct ingest_job *job) {
+    struct metric_counter *const counters[] = {
+        [INGEST_STORED] = &ingest_metrics.accepted,    [INGEST_DUPLICATE] = &ingest_metrics.duplicate,
+        [INGEST_NO_RUN] = &ingest_metrics.rejected,    [INGEST_FORBIDDEN] = &ingest_metrics.rejected,
+        [INGEST_REFUSED] = &ingest_metrics.rejected,
+    };
+    for (size_t i = 0; job->outcome == INGEST_DONE && i < job->count; i++)
+        metric_count(counters[job->verdicts[i]], 1);
+}
+
 static void answer(struct ingest_job *jobs) {
     while (jobs) {
         struct ingest_job *job = jobs;
         jobs = job->next;
+        tally(job);
         job->done(job);
     }
 }
@@ -195,6 +217,7 @@ struct ingest *ingest_start(const struct ingest_settings *settings) {
     ingest->settings = *settings;
     /* Its plan is the same whatever comes; planning it anew would take longer than storing a small batch. */
     ingest->settings.database.generic_plans = true;
+    metric_set(&ingest_metrics.queue_capacity, (int64_t)settings->queue_size);
     ingest->queue = ingest_queue_new(settings->queue_size);
     ingest->tokens = token_cache_new();
     ingest->batch = batch_new();
@@ -208,8 +231,12 @@ struct ingest *ingest_start(const struct ingest_settings *settings) {
 }
 
 bool ingest_submit(struct ingest *ingest, struct ingest_job *job) {
+    int64_t emissions = (int64_t)job->count; /* once it is in the queue, the job is the writer's */
     job->outcome = INGEST_DONE;
-    return ingest_queue_put(ingest->queue, job);
+    bool taken = ingest_queue_put(ingest->queue, job);
+    if (!taken)
+        metric_count(&ingest_metrics.refused, emissions);
+    return taken;
 }
 
 void ingest_stop(struct ingest *ingest) {
