@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include "ingest/ingest.h"
+
 #include <ctype.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -76,6 +78,8 @@ static const struct option_row options[] = {
      .maximum = 256, .help = "more of them, for lists"},
     {"queue-size", CONFIG_SERVE, NUMBER, AT(queue_size), .environment = true, .fallback = "1024", .minimum = 1,
      .maximum = 1000000, .help = "requests that may wait for a worker; beyond that the answer is 503"},
+    {"ingest-writers", CONFIG_SERVE, NUMBER, AT(ingest_writers), .environment = true, .fallback = "2", .minimum = 1,
+     .maximum = INGEST_WRITERS, .help = "threads that store emissions, each with a database connection"},
     {"ingest-queue", CONFIG_SERVE, NUMBER, AT(ingest_queue), .environment = true, .fallback = "50000", .minimum = 10000,
      .maximum = 10000000, .help = "emissions that may wait to be stored; beyond that the answer is 503"},
     {"connection-limit", CONFIG_SERVE, NUMBER, AT(connection_limit), .environment = true, .fallback = "4096", .minimum = 8,

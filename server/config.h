@@ -29,6 +29,7 @@ struct config {
     int workers;
     int stream_workers;
     int queue_size;
+    int ingest_writers;
     int ingest_queue;
     int connection_limit;
     int idle_timeout;

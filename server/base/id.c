@@ -4,6 +4,9 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
 #include <uuid/uuid.h>
 
 _Static_assert(sizeof(struct id) == sizeof(uuid_t), "an id is a UUID");
@@ -40,8 +43,24 @@ static uint64_t next_v7(uint64_t random) {
     return next;
 }
 
+/* Sixteen random bytes. The kernel is asked for many at once: an id is made for each emission. */
+static void draw(struct id *id) {
+    static _Thread_local unsigned char pool[64][sizeof id->bytes];
+    static _Thread_local size_t left;
+    if (left == 0) {
+        /* Up to 256 bytes come whole or, before the system has any, not at all (getrandom(2)). */
+        for (size_t i = 0; i < sizeof pool / sizeof pool[0]; i += 16)
+            if (getrandom(pool[i], 256, 0) != 256)
+                abort();
+        left = sizeof pool / sizeof pool[0];
+    }
+    memcpy(id->bytes, pool[--left], sizeof id->bytes);
+}
+
 struct id id_new_v7(void) {
-    struct id id = id_new_v4(); /* its second half is right already: the variant and 62 random bits */
+    struct id id;
+    draw(&id);
+    id.bytes[8] = (id.bytes[8] & 0x3f) | 0x80; /* the variant; what follows stays random */
     uint64_t next = next_v7((uint64_t)id.bytes[0] << 8 | id.bytes[1]);
     uint64_t half = next >> 12 << 16 | 0x7000 | (next & 0xfff);
     for (int i = 0; i < 8; i++)

@@ -168,6 +168,7 @@ static bool schema_is_current(const struct service *service) {
 static struct ingest *start_ingest(const struct service *service, const struct config *config) {
     const struct ingest_settings settings = {
         .database = service->database,
+        .writers = (size_t)config->ingest_writers,
         .queue_size = (size_t)config->ingest_queue,
         .patience = EMISSION_PATIENCE,
     };

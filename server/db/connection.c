@@ -91,12 +91,19 @@ void db_cancel(struct db *db) {
 
 /* ---- connecting */
 
+/* Compiling a statement (JIT) takes longer than any of ours should run. */
+#define SESSION "-c timezone=UTC -c jit=off -c statement_timeout=%ds"
+
+/* One plan whatever the values, since planning takes longer than a small batch; and one that goes by indexes whatever the
+ * statistics, since it may be made while the tables are nearly empty, and is kept. */
+#define KEY_LOOKUPS                                                                                          \
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off"                    \
+    " -c enable_mergejoin=off"
+
 static PGconn *open_connection(const struct db_settings *settings) {
-    char options[128];
-    /* Compiling a statement (JIT) takes longer than any of ours should run. */
-    snprintf(options, sizeof options, "-c timezone=UTC -c jit=off -c statement_timeout=%ds%s",
-             settings->statement_timeout,
-             settings->generic_plans ? " -c plan_cache_mode=force_generic_plan" : "");
+    char options[256];
+    snprintf(options, sizeof options, SESSION "%s", settings->statement_timeout,
+             settings->key_lookups ? KEY_LOOKUPS : "");
     /* What stands before the URL it may override; what stands behind it is ours. */
     static const char *const names[] = {
         "connect_timeout",  "fallback_application_name",

@@ -12,7 +12,7 @@ struct db_settings {
     const char *url;          /* a libpq connection string or URI; may hold a password: never logged */
     int statement_timeout;    /* seconds; 0: none */
     bool prepared_statements; /* off: for poolers that hand each transaction to another session */
-    bool generic_plans;       /* plan a prepared statement once, whatever its values */
+    bool key_lookups;         /* for statements that only look rows up by their keys: see connection.c */
 };
 
 struct db;

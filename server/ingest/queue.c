@@ -6,20 +6,19 @@
 #include <stdlib.h>
 
 struct ingest_queue {
-    size_t capacity;
+    struct ingest_backlog *backlog;
     pthread_mutex_t lock; /* guards all that follows; nothing else is locked under it */
     pthread_cond_t filled;
     struct ingest_job *first;
     struct ingest_job **end; /* where the next one is hung */
-    size_t emissions;
     bool closed;
 };
 
-struct ingest_queue *ingest_queue_new(size_t capacity) {
+struct ingest_queue *ingest_queue_new(struct ingest_backlog *backlog) {
     struct ingest_queue *queue = calloc(1, sizeof *queue);
     if (!queue)
         return NULL;
-    queue->capacity = capacity;
+    queue->backlog = backlog;
     queue->end = &queue->first;
     pthread_mutex_init(&queue->lock, NULL);
     condition_init(&queue->filled);
@@ -34,21 +33,37 @@ void ingest_queue_free(struct ingest_queue *queue) {
     free(queue);
 }
 
+static void leave_backlog(struct ingest_backlog *backlog, size_t emissions) {
+    atomic_fetch_sub(&backlog->emissions, emissions);
+    metric_change(&ingest_metrics.queued, -(int64_t)emissions);
+}
+
+static bool join_backlog(struct ingest_backlog *backlog, size_t emissions) {
+    metric_change(&ingest_metrics.queued, (int64_t)emissions);
+    if (atomic_fetch_add(&backlog->emissions, emissions) + emissions <= backlog->capacity)
+        return true;
+    leave_backlog(backlog, emissions);
+    return false;
+}
+
 bool ingest_queue_put(struct ingest_queue *queue, struct ingest_job *job) {
+    size_t emissions = job->count;
+    if (!join_backlog(queue->backlog, emissions))
+        return false;
     job->next = NULL;
     pthread_mutex_lock(&queue->lock);
-    bool room = !queue->closed && job->count <= queue->capacity - queue->emissions;
+    bool open = !queue->closed;
     bool was_empty = !queue->first;
-    if (room) {
+    if (open) {
         *queue->end = job;
         queue->end = &job->next;
-        queue->emissions += job->count;
-        metric_set(&ingest_metrics.queued, (int64_t)queue->emissions);
     }
     pthread_mutex_unlock(&queue->lock);
-    if (room && was_empty)
+    if (!open)
+        leave_backlog(queue->backlog, emissions);
+    else if (was_empty)
         pthread_cond_signal(&queue->filled);
-    return room;
+    return open;
 }
 
 /* With the lock held. */
@@ -67,8 +82,7 @@ static struct ingest_job *cut_off(struct ingest_queue *queue, size_t jobs, size_
     if (!queue->first)
         queue->end = &queue->first;
     last->next = NULL;
-    queue->emissions -= taken;
-    metric_set(&ingest_metrics.queued, (int64_t)queue->emissions);
+    leave_backlog(queue->backlog, taken);
     return first;
 }
 

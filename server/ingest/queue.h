@@ -1,13 +1,22 @@
-/* The jobs that wait for a writer, in the order in which they came. Bounded by the number of their emissions, so that an
- * overload is refused at once and memory stays flat. May be used from any thread; only taking blocks. */
+/* The jobs that wait for a writer, in the order in which they came. Bounded by the number of emissions that wait in all
+ * queues together, so that an overload is refused at once and memory stays flat. May be used from any thread; only taking
+ * blocks. */
 #pragma once
 
 #include "ingest/job.h"
 
+#include <stdatomic.h>
+
+/* What several queues share. */
+struct ingest_backlog {
+    size_t capacity; /* in emissions */
+    atomic_size_t emissions;
+};
+
 struct ingest_queue;
 
-/* NULL when out of memory. `capacity` is in emissions. */
-struct ingest_queue *ingest_queue_new(size_t capacity);
+/* NULL when out of memory. */
+struct ingest_queue *ingest_queue_new(struct ingest_backlog *backlog);
 void ingest_queue_free(struct ingest_queue *queue);
 
 /* False when it is full, or closed. */

@@ -1,0 +1,59 @@
+#include "ingest/ingest.h"
+
+#include "ingest/ingest_metrics.h"
+#include "ingest/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ingest {
+    struct ingest_settings settings;
+    struct ingest_backlog backlog;
+    struct writer *writers[INGEST_WRITERS];
+    size_t writer_count;
+};
+
+struct ingest *ingest_start(const struct ingest_settings *settings) {
+    struct ingest *ingest = calloc(1, sizeof *ingest);
+    if (!ingest)
+        return NULL;
+    ingest->settings = *settings;
+    ingest->backlog.capacity = settings->queue_size;
+    metric_set(&ingest_metrics.queue_capacity, (int64_t)settings->queue_size);
+    for (size_t i = 0; i < settings->writers; i++) {
+        struct writer *writer = writer_start(&ingest->settings, &ingest->backlog);
+        if (!writer) {
+            ingest_stop(ingest);
+            ingest_free(ingest);
+            return NULL;
+        }
+        ingest->writers[ingest->writer_count++] = writer;
+    }
+    return ingest;
+}
+
+/* A run's emissions always go to the same writer: two that store emissions of one run would wait for each other's
+ * commit. The last bytes of an id are random, whatever its version. */
+static struct writer *writer_of(const struct ingest *ingest, const struct id *run) {
+    return ingest->writers[run->bytes[sizeof run->bytes - 1] % ingest->writer_count];
+}
+
+bool ingest_submit(struct ingest *ingest, struct ingest_job *job) {
+    int64_t emissions = (int64_t)job->count; /* once it is in the queue, the job is the writer's */
+    job->outcome = INGEST_DONE;
+    bool taken = writer_submit(writer_of(ingest, &job->emissions[0].run), job);
+    if (!taken)
+        metric_count(&ingest_metrics.refused, emissions);
+    return taken;
+}
+
+void ingest_stop(struct ingest *ingest) {
+    for (size_t i = 0; ingest && i < ingest->writer_count; i++)
+        writer_stop(ingest->writers[i]);
+}
+
+void ingest_free(struct ingest *ingest) {
+    for (size_t i = 0; ingest && i < ingest->writer_count; i++)
+        writer_free(ingest->writers[i]);
+    free(ingest);
+}
