@@ -32,6 +32,7 @@ struct config {
     int ingest_writers;
     int ingest_queue;
     int connection_limit;
+    int body_memory;
     int idle_timeout;
     int statement_timeout;
     int drain_delay;

@@ -297,6 +297,7 @@ static void answer(struct ingest_job *job) {
 /* The writer may answer before this returns: nothing is ours afterwards. */
 static void submit(struct api *api, struct group *group) {
     group->job.done = answer;
+    http_request_drop_body(group->request);
     http_request_defer(group->request);
     if (ingest_submit(api->ingest, &group->job))
         return;

@@ -73,6 +73,7 @@ static bool configure(struct service *service, const struct config *config) {
         .cors_origins = config->cors_origins,
         .cors_origin_count = config->cors_origin_count,
         .connection_limit = (unsigned)config->connection_limit,
+        .body_memory = (size_t)config->body_memory << 20,
         .idle_timeout = config->idle_timeout,
         .stream_patience = config->stream_deadline,
     };

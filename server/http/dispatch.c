@@ -174,14 +174,25 @@ static enum MHD_Result take_head(struct http_request *request, const char *metho
 
 /* ---- the body */
 
+static void keep_body(struct http_request *request, const char *data, size_t size) {
+    struct http_server *server = request->server;
+    if (request->body.size + size > request->match.route->body_limit) {
+        refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
+        return;
+    }
+    if (atomic_load(&server->body_bytes) + size > server->settings->body_memory) {
+        refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
+        return;
+    }
+    size_t before = request->body.size;
+    buffer_append(&request->body, data, size);
+    atomic_fetch_add(&server->body_bytes, request->body.size - before);
+}
+
 static enum MHD_Result take_body(struct http_request *request, const char *data, size_t *size) {
     const struct http_route *route = request->match.route;
-    if (request->phase == HTTP_PHASE_BODY && route->body != HTTP_BODY_NONE) {
-        if (request->body.size + *size > route->body_limit)
-            refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
-        else
-            buffer_append(&request->body, data, *size);
-    }
+    if (request->phase == HTTP_PHASE_BODY && route->body != HTTP_BODY_NONE)
+        keep_body(request, data, *size);
     request->discarded += *size;
     *size = 0;
     return request->discarded > DISCARD_LIMIT ? MHD_NO : MHD_YES;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "http/cors.h"
 #include "http/exchange.h"
+#include "http/server_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ void http_request_release(struct http_request *request) {
     for (size_t i = 0; i < request->reply.header_count; i++)
         free(request->reply.headers[i].value);
     buffer_free(&request->reply.body);
-    buffer_free(&request->body);
+    http_request_drop_body(request);
     http_url_free(&request->url);
     free(request->target);
     free(request);
@@ -71,6 +72,11 @@ const char *http_request_url_token(const struct http_request *request) {
 const char *http_request_body(const struct http_request *request, size_t *size) {
     *size = request->body.size;
     return request->body.data ? request->body.data : "";
+}
+
+void http_request_drop_body(struct http_request *request) {
+    atomic_fetch_sub(&request->server->body_bytes, request->body.size);
+    buffer_free(&request->body);
 }
 
 enum http_body http_request_body_kind(const struct http_request *request) {

@@ -24,6 +24,9 @@ const char *http_request_url_token(const struct http_request *request);
 /* The body, with a NUL behind it; "" if there is none. */
 const char *http_request_body(const struct http_request *request, size_t *size);
 
+/* Gives the body's memory back, once it is read. */
+void http_request_drop_body(struct http_request *request);
+
 /* Which kind of body it is, of those that the route takes; and whether it came compressed. */
 enum http_body http_request_body_kind(const struct http_request *request);
 bool http_request_is_gzipped(const struct http_request *request);

@@ -20,7 +20,9 @@ struct http_server_settings {
     const char *const *cors_origins;
     size_t cors_origin_count;
     unsigned connection_limit;
-    int idle_timeout;    /* seconds without a byte until a connection is closed */
+    size_t
+        body_memory;  /* bytes that the bodies of all requests may take together; beyond that they get 503 */
+    int idle_timeout; /* seconds without a byte until a connection is closed */
     int stream_patience; /* seconds that a streamed answer waits for a reader */
 };
 

@@ -19,6 +19,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     int listener;
     char address[80];
+    atomic_size_t body_bytes; /* of all requests' bodies */
     atomic_bool draining;
     atomic_bool closing;
     pthread_mutex_t lock; /* guards `active` alone; nothing else is locked under it */

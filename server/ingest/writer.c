@@ -181,8 +181,8 @@ static void store_jobs(struct writer *writer, struct ingest_job *jobs) {
 
 static void tally(const struct ingest_job *job) {
     struct metric_counter *const counters[] = {
-        [INGEST_STORED] = &ingest_metrics.accepted,    [INGEST_DUPLICATE] = &ingest_metrics.duplicate,
-        [INGEST_NO_RUN] = &ingest_metrics.rejected,    [INGEST_FORBIDDEN] = &ingest_metrics.rejected,
+        [INGEST_STORED] = &ingest_metrics.accepted,  [INGEST_DUPLICATE] = &ingest_metrics.duplicate,
+        [INGEST_NO_RUN] = &ingest_metrics.rejected,  [INGEST_FORBIDDEN] = &ingest_metrics.rejected,
         [INGEST_REFUSED] = &ingest_metrics.rejected,
     };
     for (size_t i = 0; job->outcome == INGEST_DONE && i < job->count; i++)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 
@@ -200,3 +201,23 @@ def test_headers_of_every_answer(nobody):
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
     assert "default-src 'none'" in nobody.get("/auth/login").headers["Content-Security-Policy"]
+
+
+def test_memory_of_all_bodies_together(carbond_binary, database, jwt_key_file):
+    """Each is within its own limit; what is too much for all of them is refused, and taken later."""
+    with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--body-memory", "16") as server:
+        tree = harness.Tree(harness.World(server))
+        head = (f"POST /emissions/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n"
+                f"Authorization: {tree.client.session.headers['Authorization']}\r\n\r\n")
+        size = 15 << 20
+        with harness.RawConnection(server) as first, harness.RawConnection(server) as second:
+            first.send((head % size).encode() + b" " * (size - 1))
+            time.sleep(0.2)
+            second.send((head % (2 << 20)).encode() + b" " * (2 << 20))
+            answer = second.answer()
+            assert answer.status == 503 and answer.headers["retry-after"]
+            first.send(b"\n")
+            assert first.answer().status == 200
+        with harness.RawConnection(server) as third:
+            third.send((head % size).encode() + b" " * size)
+            assert third.answer().status == 200
