@@ -98,6 +98,8 @@ static const struct option_row options[] = {
      .maximum = 3600, .help = "seconds that a list waits for a client that does not read"},
     {"stream-timeout", CONFIG_SERVE, NUMBER, AT(stream_timeout), .environment = true, .fallback = "600", .minimum = 1,
      .maximum = 86400, .help = "seconds that a list may take as a whole"},
+    {"partitions-ahead", CONFIG_SERVE, NUMBER, AT(partitions_ahead), .environment = true, .fallback = "2", .minimum = 0,
+     .maximum = 24, .help = "months after this one whose partition of the emissions is made before they come"},
     {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
      .help = "false: for poolers that hand each transaction to another session"},
 

@@ -39,6 +39,7 @@ struct config {
     int grace;
     int stream_deadline;
     int stream_timeout;
+    int partitions_ahead;
     bool prepared_statements;
     /* of single commands */
     const char *id;

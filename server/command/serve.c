@@ -1,12 +1,12 @@
 #include "api/call.h"
 #include "api/emissions.h"
-#include "api/purge.h"
 #include "base/log.h"
 #include "command/command.h"
 #include "command/monitor.h"
 #include "db/migrate.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
+#include "upkeep/upkeep.h"
 
 #include <arpa/inet.h>
 #include <signal.h>
@@ -35,7 +35,7 @@ struct service {
     struct api_worker inline_worker;
     struct http_route *routes;
     struct http_server *server;
-    struct purge *purge;
+    struct upkeep *upkeep;
     struct monitor *monitor; /* NULL with --metrics-listen none */
 };
 
@@ -193,8 +193,8 @@ static bool start(struct service *service, const struct config *config) {
         log_error("cannot start", "reason", "out of memory or threads");
         return false;
     }
-    service->purge = purge_start(&service->database);
-    return service->purge && http_server_start(service->server) && start_monitor(service, config);
+    service->upkeep = upkeep_start(&service->database, config->partitions_ahead);
+    return service->upkeep && http_server_start(service->server) && start_monitor(service, config);
 }
 
 static void sleep_seconds(int seconds) {
@@ -220,7 +220,7 @@ static void stop(struct service *service) {
     ingest_stop(service->api.ingest);
     http_server_free(service->server);
     ingest_free(service->api.ingest);
-    purge_stop(service->purge);
+    upkeep_stop(service->upkeep);
     free(service->routes);
     jwt_policy_free(&service->auth.jwt);
 }

@@ -173,12 +173,16 @@ static bool connected(struct db *db) {
 enum verdict { VERDICT_CONFLICT = DB_FAILED + 1 };
 
 static int classify(const char *sqlstate) {
+    /* 23514: its month got a partition while the row waited to go into the default one. */
     static const struct {
         const char *prefix;
         int outcome;
     } meanings[] = {
-        {"23505", DB_TAKEN}, {"25006", DB_AWAY}, {"40", VERDICT_CONFLICT}, {"08", DB_AWAY},
-        {"53", DB_AWAY},     {"57", DB_AWAY},    {"22", DB_REFUSED},       {"23", DB_REFUSED},
+        {"23505", DB_TAKEN}, {"23514", VERDICT_CONFLICT},
+        {"25006", DB_AWAY},  {"40", VERDICT_CONFLICT},
+        {"08", DB_AWAY},     {"53", DB_AWAY},
+        {"57", DB_AWAY},     {"22", DB_REFUSED},
+        {"23", DB_REFUSED},
     };
     if (!sqlstate) /* libpq's own: the connection was lost */
         return DB_AWAY;

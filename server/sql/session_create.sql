@@ -1,6 +1,3 @@
-with stale as (
-    delete from sessions where user_id = :user_id and expires_at < now()
-)
 insert into sessions (token_hash, user_id, expires_at)
 values (:token_hash, :user_id, now() + interval '7 days')
 returning null::json

@@ -1,0 +1,28 @@
+/* A job is done in steps. Each takes one statement or two, and leaves the database as any request may see it. */
+#pragma once
+
+#include "db/connection.h"
+
+#include <stddef.h>
+
+enum upkeep_progress {
+    UPKEEP_DONE,  /* there is nothing to do: again after the job's usual rest */
+    UPKEEP_MORE,  /* again when it is this job's turn */
+    UPKEEP_AGAIN, /* it cannot be done now: again after a pause, that grows while this goes on */
+};
+
+/* What a step works with. */
+struct upkeep_means {
+    struct db *db;
+    int statement_timeout; /* seconds, of the statements that serve requests */
+    int partitions_ahead;  /* months */
+};
+
+struct upkeep_job {
+    const char *name;
+    int rest;           /* seconds */
+    size_t memory_size; /* of what it remembers from step to step: zeros at first */
+    enum upkeep_progress (*step)(const struct upkeep_means *means, void *memory);
+};
+
+extern const struct upkeep_job partitions_job, purge_job, expiry_job;
