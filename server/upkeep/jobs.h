@@ -8,7 +8,7 @@
 enum upkeep_progress {
     UPKEEP_DONE,  /* there is nothing to do: again after the job's usual rest */
     UPKEEP_MORE,  /* again when it is this job's turn */
-    UPKEEP_AGAIN, /* it cannot be done now: again after a pause, that grows while this goes on */
+    UPKEEP_AGAIN, /* it cannot be done now: again after a pause, which grows up to that rest */
 };
 
 /* What a step works with. */

@@ -13,7 +13,6 @@ static const struct upkeep_job *const jobs[] = {&partitions_job, &purge_job, &ex
 enum {
     JOBS = sizeof jobs / sizeof jobs[0],
     SECOND = 1000 * 1000,
-    LONGEST_PAUSE = 300,      /* seconds, for a job that cannot be done */
     STATEMENT_TIMEOUT = 3600, /* seconds: a month of many millions of rows may have to move */
     CANCEL_EVERY = 100 * 1000 * 1000 /* ns */,
 };
@@ -50,15 +49,14 @@ static void rest_until(struct upkeep *upkeep, int64_t moment) {
     pthread_mutex_unlock(&upkeep->lock);
 }
 
-static int longer(int pause, const struct upkeep_job *job) {
-    int longest = job->rest < LONGEST_PAUSE ? job->rest : LONGEST_PAUSE;
+static int longer(int pause, int longest) {
     pause = pause ? 2 * pause : 1;
     return pause < longest ? pause : longest;
 }
 
 static void take_step(struct upkeep *upkeep, const struct upkeep_job *job, struct turn *turn) {
     enum upkeep_progress progress = job->step(&upkeep->means, turn->memory);
-    turn->pause = progress == UPKEEP_AGAIN ? longer(turn->pause, job) : 0;
+    turn->pause = progress == UPKEEP_AGAIN ? longer(turn->pause, job->rest) : 0;
     int rest = progress == UPKEEP_DONE ? job->rest : turn->pause;
     turn->due = clock_monotonic() + (int64_t)rest * SECOND;
 }
