@@ -43,14 +43,26 @@ create view emission_partitions as
       from pg_inherits i join pg_class c on c.oid = i.inhrelid
      where i.inhparent = 'emissions'::regclass and c.oid <> 'emissions_default'::regclass;
 
--- The months with many rows in the default partition: somebody brings in the past, or a clock is wrong. A sample of
--- a thousand pages tells; while there are fewer, that is all of them.
-create function months_of_strays(many integer) returns setof timestamptz language plpgsql as $$
-declare
-    share real := least(100, 100 * 1000 / greatest(1, pg_relation_size('emissions_default') / 8192.0));
+-- How much of the default partition a look at it takes, in percent: a thousand pages; while there are fewer, all of them.
+create function share_of_strays() returns real language sql as $$
+    select least(100, 100 * 1000 / greatest(1, pg_relation_size('emissions_default') / 8192.0))
+$$;
+
+-- The months of which the default partition holds many rows: somebody brings in the past, or a clock is wrong.
+create function months_of_strays(many integer) returns setof timestamptz language sql as $$
+    select month_of(m.timestamp)
+      from emissions_default m tablesample system (share_of_strays())
+     group by 1
+    having count(*) * 100 >= many * share_of_strays()
+$$;
+
+-- About how many rows the default partition holds; null for a role that may not look at it.
+create function count_strays() returns bigint language plpgsql as $$
 begin
-    return query select month_of(m.timestamp) from emissions_default m tablesample system (share)
-                  group by 1 having count(*) * 100 >= many * share;
+    return (select round(count(*) * 100 / share_of_strays())
+              from emissions_default tablesample system (share_of_strays()));
+exception
+    when insufficient_privilege then return null;
 end
 $$;
 

@@ -25,7 +25,7 @@ struct ingest_metrics {
     struct metric_counter token_misses;
     struct metric_gauge token_entries;
 
-    /* METRIC_UNKNOWN until somebody has asked the database: not while a scrape waits. */
+    /* As upkeep/partitions.c last found them; METRIC_UNKNOWN until then. */
     struct metric_gauge partitions;
     struct metric_gauge default_rows;
 };

@@ -1,10 +1,12 @@
 /* Makes the partitions of emissions that are missing, one a step, the latest first (migrations/0004_partitions.sql
  * tells which, and how). A month without one loses nothing: its emissions are in the default partition meanwhile. */
 #include "base/log.h"
+#include "ingest/ingest_metrics.h"
 #include "statements.h"
 #include "upkeep/jobs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { REST = 60 /* seconds: somebody may be bringing in the past */ };
@@ -35,6 +37,17 @@ static bool keep(void *context, const struct db_row *row) {
     copy(attempt->outcome, sizeof attempt->outcome, row->columns[1]);
     copy(attempt->moved, sizeof attempt->moved, row->columns[2]);
     copy(attempt->reason, sizeof attempt->reason, row->columns[3]);
+    return true;
+}
+
+static int64_t number(const char *text) {
+    return text ? strtoll(text, NULL, 10) : METRIC_UNKNOWN;
+}
+
+static bool set_gauges(void *context, const struct db_row *row) {
+    (void)context;
+    metric_set(&ingest_metrics.partitions, number(row->columns[0]));
+    metric_set(&ingest_metrics.default_rows, number(row->columns[1]));
     return true;
 }
 
@@ -102,8 +115,8 @@ static const struct {
     {"", none_missing}, {"made", made}, {"busy", busy}, {"held", held}, {"failed", failed},
 };
 
-static enum upkeep_progress step(const struct upkeep_means *means, void *memory) {
-    struct partitions *partitions = memory;
+/* Makes the next one. */
+static enum upkeep_progress make(const struct upkeep_means *means, struct partitions *partitions) {
     struct attempt attempt = {0};
     char ahead[24];
     snprintf(ahead, sizeof ahead, "%d", means->partitions_ahead);
@@ -114,6 +127,13 @@ static enum upkeep_progress step(const struct upkeep_means *means, void *memory)
         if (strcmp(attempt.outcome, outcomes[i].outcome) == 0)
             return outcomes[i].follow(partitions, &attempt);
     return end_round(partitions, UPKEEP_AGAIN);
+}
+
+static enum upkeep_progress step(const struct upkeep_means *means, void *memory) {
+    enum upkeep_progress progress = make(means, memory);
+    if (progress != UPKEEP_MORE) /* What cannot be counted leaves the gauges as they are. */
+        (void)db_query(means->db, &sql_partition_count, NULL, set_gauges, NULL);
+    return progress;
 }
 
 const struct upkeep_job partitions_job = {"partitions", REST, sizeof(struct partitions), step};

@@ -4,6 +4,7 @@ goes by itself."""
 import concurrent.futures
 import datetime
 import random
+import re
 import threading
 import time
 
@@ -51,6 +52,11 @@ def attempt(database, moment):
         return False
 
 
+def figures(server):
+    text = harness.requests.get(server.monitor_url + "/metrics", timeout=20).text
+    return {name: int(value) for name, value in re.findall(r"(?m)^carbond_emission_(\w+) (\d+)$", text)}
+
+
 @pytest.fixture
 def own(new_database, carbond_binary, jwt_key_file):
     """A world on a database of its own, whose partitions are there."""
@@ -79,6 +85,7 @@ def test_rows_move_to_their_months(carbond_binary, new_database):
         assert database.query("select timestamp, tableoid::regclass::text from emissions order by 1") == sorted(zip(
             edges, [partition(month(0))] * 2 + [partition(month(-1)), "emissions_default"]))
         assert f'month="{month(0):%Y-%m-%d} 00:00:00+00" emissions_moved=2' in server.log()
+        harness.until(lambda: figures(server) == {"partitions": 4, "default_rows": 1})
 
 
 def test_many_strays_get_a_partition(carbond_binary, new_database):
@@ -328,7 +335,8 @@ def test_slow_reader_holds_up_no_emission(own, carbond_binary, moves):
 def test_without_the_privilege(carbond_binary, new_database, jwt_key_file):
     """What cannot be made is told once; emissions are stored all the same."""
     database = new_database()
-    database.query("create role clerk login; grant all on all tables in schema public to clerk")
+    database.query("""create role clerk login; grant all on all tables in schema public to clerk;
+                      revoke all on emissions_default from clerk""")
     as_clerk = harness.Database(database.cluster, database.name)
     as_clerk.url = database.url.replace("carbond@", "clerk@")
     with harness.Server(carbond_binary, as_clerk, "--jwt-hs256-key-file", jwt_key_file) as server:
@@ -338,6 +346,7 @@ def test_without_the_privilege(carbond_binary, new_database, jwt_key_file):
         harness.until(lambda: "a month has no partition yet" in server.log())
         time.sleep(1.5)  # another round
         assert server.log().count("a month has no partition yet") == 1 and "level=error" not in server.log()
+        assert figures(server) == {"partitions": 0}
         database.query("drop owned by clerk; alter role clerk superuser")
         harness.until(lambda: partitions(database) == expected(-1, 2))
         assert where(database, emission) == partition(month(0))

@@ -1,0 +1,1 @@
+select (select count(*) from emission_partitions), count_strays()
