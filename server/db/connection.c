@@ -173,16 +173,12 @@ static bool connected(struct db *db) {
 enum verdict { VERDICT_CONFLICT = DB_FAILED + 1 };
 
 static int classify(const char *sqlstate) {
-    /* 23514: its month got a partition while the row waited to go into the default one. */
     static const struct {
         const char *prefix;
         int outcome;
     } meanings[] = {
-        {"23505", DB_TAKEN}, {"23514", VERDICT_CONFLICT},
-        {"25006", DB_AWAY},  {"40", VERDICT_CONFLICT},
-        {"08", DB_AWAY},     {"53", DB_AWAY},
-        {"57", DB_AWAY},     {"22", DB_REFUSED},
-        {"23", DB_REFUSED},
+        {"23505", DB_TAKEN}, {"25006", DB_AWAY}, {"40", VERDICT_CONFLICT}, {"08", DB_AWAY},
+        {"53", DB_AWAY},     {"57", DB_AWAY},    {"22", DB_REFUSED},       {"23", DB_REFUSED},
     };
     if (!sqlstate) /* libpq's own: the connection was lost */
         return DB_AWAY;
@@ -192,11 +188,17 @@ static int classify(const char *sqlstate) {
     return DB_FAILED;
 }
 
+/* A partition was being made while the row waited to go into the default one. PostgreSQL reports that as a constraint
+ * violated, but of no name. */
+static bool missed_its_partition(const char *sqlstate, const PGresult *result) {
+    return sqlstate && strcmp(sqlstate, "23514") == 0 && !PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+}
+
 static int failure(struct db *db, const char *statement, const PGresult *result) {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     note(db, primary ? primary : PQerrorMessage(db->connection));
-    int outcome = classify(sqlstate);
+    int outcome = missed_its_partition(sqlstate, result) ? VERDICT_CONFLICT : classify(sqlstate);
     if (outcome == DB_FAILED)
         log_error("statement failed", "statement", statement, "sqlstate", sqlstate, "reason", db->message);
     if (outcome == DB_AWAY)

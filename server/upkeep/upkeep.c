@@ -125,11 +125,11 @@ static void join(struct upkeep *upkeep) {
     struct timespec until;
     do {
         db_cancel(upkeep->means.db);
-        clock_gettime(CLOCK_MONOTONIC, &until);
+        clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += CANCEL_EVERY;
         until.tv_sec += until.tv_nsec / (1000 * SECOND);
         until.tv_nsec %= 1000 * SECOND;
-    } while (pthread_clockjoin_np(upkeep->thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
+    } while (pthread_timedjoin_np(upkeep->thread, NULL, &until) == ETIMEDOUT);
 }
 
 void upkeep_stop(struct upkeep *upkeep) {
