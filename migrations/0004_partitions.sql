@@ -16,9 +16,9 @@
 --
 -- A reader that waits for the default partition has already looked up which others there are. It would miss the rows that
 -- leave the one for the other, so if there are any, emissions itself is locked as well, and everybody waits: 100 ms at
--- most while the lock waits (nothing is waited for while it is held), then for the last three steps: milliseconds, since
--- the rows have been moved before. A month made ahead has no rows to move: then no writer into another partition ever
--- waits.
+-- most while the lock waits (nothing is waited for while it is held), then for the last three steps. These read both
+-- partitions, but the rows have been moved before: a tenth of a second or two for a million of them. A month made ahead
+-- has no rows to move: then no writer into another partition ever waits.
 --
 -- A writer that waits for the default partition while its month gets its own is refused by PostgreSQL (23514), and
 -- tries again (server/db/connection.c). Everything is one transaction: after a crash there is nothing to clean up.
