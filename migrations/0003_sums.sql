@@ -64,9 +64,10 @@ create table emission_hours (
     primary key (run_id, hour)
 ) with (fillfactor = 70);
 
--- The hour that a moment is in. Immutable, unlike date_trunc, which looks at the session's time zone.
+-- The hour that a moment is in. Immutable, unlike date_trunc, which looks at the session's time zone. The origin is the first
+-- moment that an emission may have: older releases of PostgreSQL misplace full hours before it.
 create function hour_of(moment timestamptz) returns timestamptz language sql immutable as $$
-    select date_bin('1 hour', moment, '2000-01-01 00:00:00+00')
+    select date_bin('1 hour', moment, '0001-01-01 00:00:00+00')
 $$;
 
 -- What the raw rows add up to, by run and hour: what emission_hours holds when all is well.

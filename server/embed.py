@@ -6,8 +6,8 @@
   embed.py specification FILE OUT_DIR      openapi.yaml      -> specification.c (YAML and JSON)
 
 A statement is written with named parameters (`:project_id`) and with shapes (`{project}`, the text of
-sql/shapes/project.sql). Here the names become $1, $2 ... and travel beside the text, so that the server
-binds by name.
+sql/shapes/project.sql, which may hold further shapes). Here the names become $1, $2 ... and travel
+beside the text, so that the server binds by name.
 """
 import json
 import pathlib
@@ -41,7 +41,7 @@ def compile_statement(path, shapes):
     def shape(match):
         if match.group(1) not in shapes:
             sys.exit(f"{path}: no shape {{{match.group(1)}}} in sql/shapes")
-        return shapes[match.group(1)]
+        return SHAPE.sub(shape, shapes[match.group(1)])
 
     text = SHAPE.sub(shape, text)
     names = []

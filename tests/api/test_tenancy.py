@@ -18,17 +18,47 @@ DIRECT = {
     "caller_by_project_token": "answers who asks",
     "caller_by_tokens": "answers who asks",
 }
+# What reads emissions and their hours run by run, of runs that a function has chosen: see the test of that below.
+OF_CHOSEN_RUNS = {"parts"}
+# The tables and views that the functions stand before.
+GUARDED = r"(?:live_)?(?:projects|experiments|runs|emissions|run_sums)|emission_hours|raw_hours"
+
+
+def statement(path):
+    """A statement or shape on one line, without comments and texts."""
+    return " ".join(re.sub(r"--[^\n]*|'[^']*'", "", path.read_text().lower()).split())
 
 
 @pytest.mark.parametrize("path", sorted(SQL.glob("**/*.sql")), ids=lambda path: path.stem)
 def test_statements_read_through_the_functions(path):
     """visible_* and reachable_* alone decide what a statement may read."""
-    text = re.sub(r"--[^\n]*|'[^']*'", "", path.read_text().lower())
     # What is written to is not read; all else that names a table is, after FROM, JOIN, a comma or anything.
-    text = re.sub(r"\b(insert\s+into|update|delete\s+from)\s+(only\s+)?\w+", "", text)
-    read = re.findall(r"(?<![.\w])(?:live_)?(?:projects|experiments|runs|emissions)\b(?!\s*[(,]\s*:)", text)
-    read = [name for name in read if not re.search(rf"\bas\s+{name}\b|\.{name}\b", text)]
-    assert not read or path.stem in DIRECT, f"{path.name} reads {read} directly"
+    text = re.sub(r"\b(insert into|update|delete from) (only )?\w+", "", statement(path))
+    read = re.findall(rf"(?<![.\w])(?:{GUARDED})\b(?! ?[(,] ?:)", text)
+    read = [name for name in read if not re.search(rf"\bas {name}\b|\.{name}\b", text)]
+    assert not read or path.stem in {*DIRECT, *OF_CHOSEN_RUNS}, f"{path.name} reads {read} directly"
+
+
+@pytest.mark.parametrize("name", sorted(OF_CHOSEN_RUNS))
+def test_emissions_are_read_of_chosen_runs_only(name):
+    """Each table is read for one run after the other, of a list that stems from `chosen` alone."""
+    text = statement(next(SQL.glob(f"**/{name}.sql")))
+    lists = {"chosen", *re.findall(r"(\w+) as materialized \( select [\w., *]+ from chosen \w+, span where", text)}
+    runs = {alias for source, alias in re.findall(r"\bfrom (\w+) (\w+)", text) if source in lists}
+    reads = re.findall(rf"(?<![.\w])(?:{GUARDED})\b(?: (\w+) where (\w+)\.run_id = (\w+)\.run_id\b)?", text)
+    assert reads
+    for alias, restricted, run in reads:
+        assert alias and alias == restricted and run in runs, text
+
+
+@pytest.mark.parametrize("path", sorted(p for p in SQL.glob("*.sql") if "{parts}" in p.read_text()),
+                         ids=lambda path: path.stem)
+def test_reports_choose_among_visible_runs(path):
+    """What {parts} adds up is of runs that its caller may see, and of nothing else."""
+    text = statement(path)
+    assert text.count("chosen as") == 1
+    assert re.search(r"\bchosen as materialized \( select s\.\* from visible_run_sums\(:caller\) s, span "
+                     r"where s\.\w+_id = :\w+_id and \{overlaps_span\} \)", text), text
 
 
 @pytest.fixture(scope="module")

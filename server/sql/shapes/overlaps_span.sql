@@ -1,0 +1,1 @@
+s.first_timestamp < span.stop and s.last_timestamp >= span.start
