@@ -3,6 +3,7 @@
 import datetime
 import fractions
 import random
+import uuid
 
 import pytest
 
@@ -138,3 +139,121 @@ def test_unescaped_plus(measured):
     tree = measured.tree
     path = f"/projects/{tree.project['id']}/sums?start_date=2026-10-01T01:00:00+01:00&end_date=2026-10-01T01:00:00+01:00"
     assert_report(tree.client.get(path).json(), measured.bodies(0, 0))
+
+
+# -- ranges whose edges lie anywhere -----------------------------------------------------------------------------------
+
+MICROSECOND, HOUR = datetime.timedelta(microseconds=1), datetime.timedelta(hours=1)
+RAW = "select count(*), {columns} from emissions where run_id = any(%s::uuid[]) and timestamp between %s and %s".format(
+    columns=", ".join([f"coalesce(sum({member}::numeric), 0)" for member in SUMS.values()]
+                      + [f"coalesce(avg({name}::numeric), 0)" for name in MEANS]
+                      + [f"avg({name}::numeric)" for name in UTILISATIONS]))
+
+
+class Scattered:
+    """Runs of many lengths, from one emission to several hours of them. Some emissions lie exactly on an hour, a microsecond
+    off it, or beside each other; numbers are null here and there; some are sent twice; they come in no order."""
+
+    def __init__(self, world):
+        self.random = random.Random(11)
+        self.tree = tree = harness.Tree(world)
+        self.other = world.project(tree.admin, tree.organization)
+        experiments = [tree.experiment, *(world.experiment(tree.admin, project)
+                                          for project in (tree.project, tree.project, self.other))]
+        self.runs = {experiment["id"]: [] for experiment in experiments}
+        bodies = []
+        for experiment, lengths in zip(experiments, ((0, 1, 2, 9), (5, 5), (), (3, 7))):
+            for hours in lengths:
+                run = world.run(tree.admin, experiment)["id"]
+                self.runs[experiment["id"]].append(run)
+                bodies += self.bodies(run, hours)
+        bodies += self.random.sample(bodies, len(bodies) // 10)
+        self.random.shuffle(bodies)
+        for body in bodies:
+            tree.client.post("/emissions", body)
+        self.moments = [harness.moment(body["timestamp"]) for body in bodies]
+
+    def bodies(self, run, hours):
+        start = START + self.random.randrange(8) * HOUR
+        for _ in range(1 + 4 * hours):
+            offset = self.random.choice([0 * HOUR, MICROSECOND, -MICROSECOND, HOUR * self.random.random()])
+            moment = start + self.random.randrange(hours + 1) * HOUR + offset
+            numbers = {name: self.random.choice([None, 0, self.random.random() * 10 ** self.random.randint(-9, 3)])
+                       for name in (*SUMS.values(), *MEANS) if name != "duration"}
+            numbers.update({name: self.random.choice([None, self.random.random() * 100]) for name in UTILISATIONS})
+            yield harness.emission_body(run, id=str(uuid.UUID(int=self.random.getrandbits(128))),
+                                        timestamp=moment.isoformat(), duration=self.random.random() + 0.1, **numbers)
+
+    def edge(self):
+        hour = START + self.random.randrange(-1, 20) * HOUR
+        near = self.random.choice([self.random.choice(self.moments), hour])
+        return self.random.choice([near - MICROSECOND, near, near + MICROSECOND, hour + HOUR * self.random.random()])
+
+    def ranges(self, number):
+        for _ in range(number):
+            start = self.edge()
+            # A third of the ranges lies within an hour or so.
+            stop = start + HOUR * self.random.random() ** 3 if self.random.random() < 0.3 else self.edge()
+            yield min(start, stop), max(start, stop)
+
+
+@pytest.fixture(scope="module")
+def scattered(world):
+    return Scattered(world)
+
+
+def assert_raw(database, report, runs, range_):
+    """The report is what PostgreSQL makes of the raw rows."""
+    (count, *numbers), = database.query(RAW, list(runs), *range_)
+    assert report["emissions_count"] == count
+    for name, number in zip([*SUMS, *MEANS, *UTILISATIONS], numbers):
+        assert report[name] == (None if number is None else pytest.approx(float(number), rel=1e-9, abs=0)), (name, range_)
+
+
+def assert_all_reports(database, scattered, start, stop):
+    client, organization = scattered.tree.client, scattered.tree.organization["id"]
+    range_ = {"start_date": start.isoformat(), "end_date": stop.isoformat()}
+    of_project = {scattered.tree.project["id"]: list(scattered.runs)[:3], scattered.other["id"]: list(scattered.runs)[3:]}
+    runs = [run for runs in scattered.runs.values() for run in runs]
+    assert_raw(database, client.get(f"/organizations/{organization}/sums", params=range_).json(), runs, (start, stop))
+    for project, experiments in of_project.items():
+        runs = [run for experiment in experiments for run in scattered.runs[experiment]]
+        assert_raw(database, client.get(f"/projects/{project}/sums", params=range_).json(), runs, (start, stop))
+        reports = client.get(f"/projects/{project}/experiments/sums", params=range_).json()
+        assert [report["experiment_id"] for report in reports] == experiments
+        for report in reports:
+            assert_raw(database, report, scattered.runs[report["experiment_id"]], (start, stop))
+    for experiment, runs in scattered.runs.items():
+        reports = client.get(f"/experiments/{experiment}/runs/sums", params=range_).json()
+        filled = [run for run in runs if database.query(RAW, [run], start, stop)[0][0]]
+        assert sorted(report["run_id"] for report in reports) == sorted(filled)
+        for report in reports:
+            assert_raw(database, report, [report["run_id"]], (start, stop))
+
+
+def test_ranges_are_exact_to_the_microsecond(scattered, database):
+    for start, stop in scattered.ranges(60):
+        assert_all_reports(database, scattered, start, stop)
+
+
+def test_ranges_without_whole_hours(scattered, database):
+    """Within an hour, over one full hour's edge, of a single moment, and where nothing is."""
+    hour = START + 5 * HOUR
+    for start, stop in ((hour, hour), (hour, hour + HOUR / 2), (hour + HOUR / 4, hour + HOUR / 2),
+                        (hour - HOUR / 3, hour + HOUR / 3), (hour - MICROSECOND, hour), (hour, hour + HOUR - MICROSECOND),
+                        (hour, hour + HOUR), (hour - 99 * HOUR, hour - 98 * HOUR)):
+        assert_all_reports(database, scattered, start, stop)
+
+
+@pytest.mark.parametrize("first, last", [("0001-01-01T00:00:00+00:00", "1999-12-31T23:00:00+00:00"),
+                                         ("1999-12-31T22:59:59.999999+00:00", "9999-12-31T23:59:59.999999+00:00")])
+def test_ends_of_time(world, database, first, last):
+    """Hours are found wherever an emission may lie."""
+    tree = harness.Tree(world)
+    for moment in (first, last):
+        world.emission(tree.admin, tree.run, timestamp=moment)
+    for range_ in ((first, last), (first, first), (last, last), ("0001-01-01", "9999-12-31T23:59:59.999999"),
+                   ("1900-01-01", "1999-12-31T23:00:00"), ("1999-12-31T23:00:00", "2500-01-01")):
+        report = tree.client.get(f"/projects/{tree.project['id']}/sums",
+                                 params={"start_date": range_[0], "end_date": range_[1]}).json()
+        assert_raw(database, report, [tree.run["id"]], range_)

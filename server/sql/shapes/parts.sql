@@ -6,7 +6,7 @@ straddling as materialized (
     select c.run_id, c.experiment_id, c.first_timestamp, c.last_timestamp, span.*
       from chosen c, span
      where c.first_timestamp < span.start or c.last_timestamp >= span.stop
-), parts as materialized (
+), parts as (
     select c.run_id, c.experiment_id, {sum_columns}
       from chosen c, span
      where c.first_timestamp >= span.start and c.last_timestamp < span.stop
