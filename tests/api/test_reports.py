@@ -245,6 +245,15 @@ def test_ranges_without_whole_hours(scattered, database):
         assert_all_reports(database, scattered, start, stop)
 
 
+def test_ranges_that_miss_one_emission(scattered, database):
+    """From a run's first emission to its last, and a microsecond less at either end."""
+    for first, last in database.query("select first_timestamp, last_timestamp from run_sums where run_id = any(%s::uuid[])",
+                                      [run for runs in scattered.runs.values() for run in runs]):
+        for start, stop in ((first, last), (first + MICROSECOND, last), (first, last - MICROSECOND)):
+            if start <= stop:
+                assert_all_reports(database, scattered, start, stop)
+
+
 @pytest.mark.parametrize("first, last", [("0001-01-01T00:00:00+00:00", "1999-12-31T23:00:00+00:00"),
                                          ("1999-12-31T22:59:59.999999+00:00", "9999-12-31T23:59:59.999999+00:00")])
 def test_ends_of_time(world, database, first, last):
