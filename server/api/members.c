@@ -138,6 +138,7 @@ const struct member query_page[] = {
      .maximum = 2147483647, .fallback = "1"},
     {.name = "size", .type = MEMBER_INTEGER, .bounds = MEMBER_AT_LEAST | MEMBER_AT_MOST, .minimum = 1, .maximum = 10000,
      .fallback = "100"},
+    {.name = "cursor", .type = MEMBER_CURSOR},
     END};
 const struct member query_organization[] = {
     {.name = "organization", .type = MEMBER_UUID, .required = true, .argument = "organization_id"}, END};
@@ -148,7 +149,7 @@ const char *member_type_name(enum member_type type) {
     static const char *const names[] = {
         [MEMBER_STRING] = "string",       [MEMBER_EMAIL] = "email",   [MEMBER_UUID] = "uuid",
         [MEMBER_TIMESTAMP] = "timestamp", [MEMBER_NUMBER] = "number", [MEMBER_INTEGER] = "integer",
-        [MEMBER_BOOLEAN] = "boolean",
+        [MEMBER_BOOLEAN] = "boolean",     [MEMBER_CURSOR] = "cursor",
     };
     return names[type];
 }

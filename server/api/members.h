@@ -15,6 +15,7 @@ enum member_type {
     MEMBER_NUMBER,
     MEMBER_INTEGER,
     MEMBER_BOOLEAN,
+    MEMBER_CURSOR, /* of the query: a place in a run's emissions; the statements' cursor_timestamp and cursor_id */
 };
 
 enum member_bounds {

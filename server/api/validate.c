@@ -153,6 +153,24 @@ static void check_absent(const struct checking *checking, bool is_null) {
 
 /* ---- path and query */
 
+/* As server/sql/run_emissions.sql writes it: a timestamp, an underscore, an id. */
+static void check_cursor(const struct checking *checking, const char *text) {
+    const char *separator = strchr(text, '_');
+    char before[TIMESTAMP_TEXT_SIZE] = "", timestamp_text[TIMESTAMP_TEXT_SIZE], id_text[ID_TEXT_SIZE];
+    int64_t timestamp;
+    struct id id;
+    if (separator && (size_t)(separator - text) < sizeof before)
+        memcpy(before, text, (size_t)(separator - text));
+    if (!timestamp_parse(before, &timestamp) || !id_parse(separator + 1, &id)) {
+        fault(checking, "cursor_parsing", "Input should be the cursor of another page");
+        return;
+    }
+    timestamp_format(timestamp, timestamp_text);
+    id_format(&id, id_text);
+    arguments_set_copy(checking->arguments, "cursor_timestamp", timestamp_text);
+    arguments_set_copy(checking->arguments, "cursor_id", id_text);
+}
+
 void validate_path(const struct http_request *request, struct arguments *arguments, struct faults *faults) {
     const struct http_match *match = http_request_match(request);
     for (size_t i = 0; i < match->capture_count; i++) {
@@ -184,6 +202,7 @@ static void check_query_value(const struct checking *checking, const char *text)
     switch (checking->member->type) {
     case MEMBER_UUID: check_uuid(checking, text); break;
     case MEMBER_INTEGER: check_query_integer(checking, text); break;
+    case MEMBER_CURSOR: check_cursor(checking, text); break;
     case MEMBER_TIMESTAMP:
         restore_plus(text, restored, sizeof restored);
         check_timestamp(checking, strlen(text) < sizeof restored ? restored : NULL);

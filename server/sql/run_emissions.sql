@@ -1,13 +1,78 @@
--- One page, newest first. The second column is the rest of the page's object.
+-- One page, newest first: the one with a number, or the one that follows a cursor. The second column, beside the first
+-- item, is the rest of the page's object.
+--
+-- What a page skips is not read: hours tell how many emissions they have, so that only the skipped ones of a single hour
+-- are passed by, and none before the first page and behind the last. The way to a page starts at the end of the run that
+-- is nearer. One emission more than a page holds tells whether another page follows.
+with chosen as materialized (
+    select r.id as run_id, coalesce(s.emissions_count, 0) as total, (:page::bigint - 1) * :size::bigint as newer
+      from visible_runs(:caller) r
+      left join visible_run_sums(:caller) s on s.run_id = r.id
+     where r.id = :run_id
+), way as (
+    select c.run_id, from_oldest,
+           case when from_oldest then greatest(c.total - c.newer - :size::bigint - 1, 0) else c.newer end as skipped,
+           case when from_oldest then greatest(least(c.total - c.newer, :size::bigint + 1), 0)
+                else :size::bigint + 1 end as wanted
+      from chosen c
+      cross join lateral (select c.total - c.newer - :size::bigint - 1 < c.newer as from_oldest) d
+     where :cursor_timestamp::timestamptz is null
+), place as materialized (
+    select w.run_id, w.from_oldest, h.hour, coalesce(w.skipped - h.passed, 0)::bigint as skipped, w.wanted
+      from way w
+      left join lateral (
+          (select hour, reached - emissions_count as passed
+             from (select h.hour, h.emissions_count,
+                          sum(h.emissions_count) over (order by h.hour desc rows unbounded preceding) as reached
+                     from emission_hours h
+                    where h.run_id = w.run_id and w.skipped > 0 and not w.from_oldest) h
+            where reached > w.skipped
+            order by hour desc
+            limit 1)
+          union all
+          (select hour, reached - emissions_count
+             from (select h.hour, h.emissions_count,
+                          sum(h.emissions_count) over (order by h.hour rows unbounded preceding) as reached
+                     from emission_hours h
+                    where h.run_id = w.run_id and w.skipped > 0 and w.from_oldest) h
+            where reached > w.skipped
+            order by hour
+            limit 1)) h on true
+), older_than as (
+    select p.run_id, coalesce(p.hour + interval '1 hour', 'infinity') as timestamp,
+           '00000000-0000-0000-0000-000000000000'::uuid as id, p.skipped
+      from place p
+     where not p.from_oldest
+    union all
+    select c.run_id, :cursor_timestamp, :cursor_id, 0 from chosen c where :cursor_timestamp::timestamptz is not null
+), found as (
+    select m.*
+      from older_than p
+      cross join lateral (
+          select * from emissions m
+           where m.run_id = p.run_id and m.timestamp <= p.timestamp and (m.timestamp, m.id) < (p.timestamp, p.id)
+           order by m.timestamp desc, m.id desc
+          offset p.skipped limit :size::bigint + 1) m
+    union all
+    select m.*
+      from place p
+      cross join lateral (
+          select * from emissions m
+           where m.run_id = p.run_id and m.timestamp >= coalesce(p.hour, '-infinity')
+           order by m.timestamp, m.id
+          offset p.skipped limit p.wanted) m
+     where p.from_oldest
+), page as materialized (
+    select m.*, row_number() over (order by m.timestamp desc, m.id desc) as n from found m
+)
 select case when m.id is not null then {emission} end,
-       json_build_object('total', t.total, 'page', :page::bigint, 'size', :size::bigint,
-                         'pages', (t.total + :size::bigint - 1) / :size::bigint)
-  from visible_runs(:caller) r
-  cross join lateral (select count(*) as total from visible_emissions(:caller) m where m.run_id = r.id) t
-  left join lateral (
-      select * from visible_emissions(:caller) m
-       where m.run_id = r.id
-       order by m.timestamp desc, m.id desc
-       limit :size::bigint offset (:page::bigint - 1) * :size::bigint) m on true
- where r.id = :run_id
- order by m.timestamp desc, m.id desc
+       case when coalesce(m.n, 1) = 1 then
+           json_build_object('total', c.total, 'page', case when :cursor_timestamp::timestamptz is null then :page::bigint end,
+                             'size', :size::bigint, 'pages', (c.total + :size::bigint - 1) / :size::bigint,
+                             'cursor', (select to_char(l.timestamp, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '_' || l.id
+                                          from page l
+                                         where l.n = :size::bigint and exists (select from page f where f.n > l.n)))
+       end
+  from chosen c
+  left join page m on m.n <= :size::bigint
+ order by m.n

@@ -119,4 +119,4 @@ def test_pages(tree, world):
 
 def test_page_of_a_run_without_emissions(tree):
     assert tree.client.get(f"/runs/{tree.run['id']}/emissions").json() == \
-        {"items": [], "total": 0, "page": 1, "size": 100, "pages": 0}
+        {"items": [], "total": 0, "page": 1, "size": 100, "pages": 0, "cursor": None}

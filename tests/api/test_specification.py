@@ -19,7 +19,7 @@ SCHEMAS = {
     "batch_emission": "BatchEmission", "user": "UserCreate", "credentials": "Credentials", "add_user": "AddUser", "membership": "MembershipPatch",
 }
 JSON_TYPES = {"string": "string", "email": "string", "uuid": "string", "timestamp": "string", "number": "number",
-              "integer": "integer", "boolean": "boolean"}
+              "integer": "integer", "boolean": "boolean", "cursor": "string"}
 FORMATS = {"email": "email", "uuid": "uuid", "timestamp": "date-time"}
 
 

@@ -19,7 +19,11 @@ DIRECT = {
     "caller_by_tokens": "answers who asks",
 }
 # What reads emissions and their hours run by run, of runs that a function has chosen: see the test of that below.
-OF_CHOSEN_RUNS = {"parts"}
+OF_CHOSEN_RUNS = {"parts", "run_emissions"}
+# How runs are chosen.
+CHOICES = (r"select s\.\* from visible_run_sums\(:caller\) s, span where s\.\w+_id = :\w+_id and \{overlaps_span\}",
+           r"select [\w., ():*-]+ from visible_runs\(:caller\) r left join visible_run_sums\(:caller\) s "
+           r"on s\.run_id = r\.id where r\.id = :run_id")
 # The tables and views that the functions stand before.
 GUARDED = r"(?:live_)?(?:projects|experiments|runs|emissions|run_sums)|emission_hours|raw_hours"
 
@@ -39,11 +43,32 @@ def test_statements_read_through_the_functions(path):
     assert not read or path.stem in {*DIRECT, *OF_CHOSEN_RUNS}, f"{path.name} reads {read} directly"
 
 
+def parts_of(text):
+    """The named subqueries (name, text) of a statement, in order."""
+    for match in re.finditer(r"(?:^|,|\bwith) ?(\w+) as (?:materialized )?\(", text):
+        depth, end = 1, match.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        yield match.group(1), text[match.end():end - 1].strip()
+
+
+def lists_of_chosen_runs(text):
+    """The subqueries whose rows are of `chosen` runs: each of their queries takes run_id from such a list."""
+    lists = {"chosen"}
+    for name, body in parts_of(text):
+        queries = [re.match(r"(\w+)\.run_id,.*? from (\w+) (\w+)\b", query)
+                   for query in re.split(r"(?:^| union all )select ", body)[1:]]
+        if queries and all(q and q.group(2) in lists and q.group(1) == q.group(3) for q in queries):
+            lists.add(name)
+    return lists
+
+
 @pytest.mark.parametrize("name", sorted(OF_CHOSEN_RUNS))
 def test_emissions_are_read_of_chosen_runs_only(name):
     """Each table is read for one run after the other, of a list that stems from `chosen` alone."""
     text = statement(next(SQL.glob(f"**/{name}.sql")))
-    lists = {"chosen", *re.findall(r"(\w+) as materialized \( select [\w., *]+ from chosen \w+, span where", text)}
+    lists = lists_of_chosen_runs(text)
     runs = {alias for source, alias in re.findall(r"\bfrom (\w+) (\w+)", text) if source in lists}
     reads = re.findall(rf"(?<![.\w])(?:{GUARDED})\b(?: (\w+) where (\w+)\.run_id = (\w+)\.run_id\b)?", text)
     assert reads
@@ -51,14 +76,13 @@ def test_emissions_are_read_of_chosen_runs_only(name):
         assert alias and alias == restricted and run in runs, text
 
 
-@pytest.mark.parametrize("path", sorted(p for p in SQL.glob("*.sql") if "{parts}" in p.read_text()),
+@pytest.mark.parametrize("path", sorted(p for p in SQL.glob("*.sql") if "{parts}" in p.read_text() or p.stem in OF_CHOSEN_RUNS),
                          ids=lambda path: path.stem)
-def test_reports_choose_among_visible_runs(path):
-    """What {parts} adds up is of runs that its caller may see, and of nothing else."""
+def test_runs_are_chosen_among_visible_ones(path):
+    """What is read of chosen runs is of runs that the caller may see, and of nothing else."""
     text = statement(path)
     assert text.count("chosen as") == 1
-    assert re.search(r"\bchosen as materialized \( select s\.\* from visible_run_sums\(:caller\) s, span "
-                     r"where s\.\w+_id = :\w+_id and \{overlaps_span\} \)", text), text
+    assert any(re.search(rf"\bchosen as materialized \( {choice} \)", text) for choice in CHOICES), text
 
 
 @pytest.fixture(scope="module")

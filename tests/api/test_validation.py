@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import uuid
 
 import pytest
@@ -221,7 +222,9 @@ def test_media_types(tree):
 
 BAD_QUERIES = [
     ("emissions", query) for query in (
-        "page=0", "page=-1", "page=abc", "page=1.5", "page=99999999999", "size=0", "size=10001", "size=-5", "size=1e3")
+        "page=0", "page=-1", "page=abc", "page=1.5", "page=99999999999", "size=0", "size=10001", "size=-5", "size=1e3",
+        "cursor=x", "cursor=_", "cursor=2026-01-01", f"cursor=2026-01-01_{harness.UNKNOWN_ID}x", "cursor=2026-01-01_x",
+        f"cursor={harness.UNKNOWN_ID}", f"cursor=yesterday_{harness.UNKNOWN_ID}", "cursor=" + "9" * 1000)
 ] + [
     ("sums", query) for query in (
         "start_date=yesterday", "end_date=0000-01-01", "start_date=99999-01-01", "start_date=2026-13-01",
@@ -234,7 +237,8 @@ BAD_QUERIES = [
 def test_bad_queries(kind, query, tree):
     path = {"emissions": f"/runs/{tree.run['id']}/emissions", "sums": f"/projects/{tree.project['id']}/sums"}[kind]
     response = tree.client.get(f"{path}?{query}", 422)
-    assert all(fault["loc"][0] == "query" for fault in response.json()["detail"])
+    names = set(re.findall(r"(\w+)=", query))
+    assert all(fault["loc"][0] == "query" and fault["loc"][1] in names for fault in response.json()["detail"])
 
 
 @pytest.mark.parametrize("query", [
