@@ -99,24 +99,53 @@ create view raw_hours as
       from emissions m
      group by m.run_id, hour_of(m.timestamp);
 
+-- Whether two sums of the same numbers are the same but for the order in which they were added up.
+create function same_sum(a double precision, b double precision) returns boolean language sql immutable as $$
+    select a = b or abs(a - b) <= 1e-9 * greatest(least(abs(a), abs(b)), 1e-290) -- where a product cannot underflow
+$$;
+
+-- Makes the sums of a run anew from its emissions; of a run that is not there, it removes them. False: nothing was done,
+-- since a lock was not to be had in time.
+--
+-- Whoever stores emissions locks run_sums at the start of the statement. So when this one has its lock, all that was
+-- stored is there to be seen with its sums, and nothing is stored until it ends. It locks emissions first, as those do,
+-- lest it wait for what waits for them.
+create function rebuild_sums(of_run uuid) returns boolean language plpgsql set lock_timeout = '500ms' as $$
+begin
+    lock table emissions in access share mode;
+    lock table run_sums in share row exclusive mode;
+    delete from emission_hours where run_id = of_run;
+    delete from run_sums where run_id = of_run;
+    if not exists (select from runs where id = of_run) then
+        return true;
+    end if;
+    insert into emission_hours
+        select run_id, hour, emissions_count, emissions_sum, cpu_energy, gpu_energy, ram_energy, energy_consumed, duration,
+               cpu_power, cpu_power_count, gpu_power, gpu_power_count, ram_power, ram_power_count,
+               emissions_rate, emissions_rate_count, cpu_utilization_percent, cpu_utilization_percent_count,
+               gpu_utilization_percent, gpu_utilization_percent_count, ram_utilization_percent, ram_utilization_percent_count
+          from raw_hours
+         where run_id = of_run;
+    insert into run_sums
+        select run_id, min(first_timestamp), max(last_timestamp), sum(emissions_count), sum(emissions_sum), sum(cpu_energy),
+               sum(gpu_energy), sum(ram_energy), sum(energy_consumed), sum(duration),
+               sum(cpu_power), sum(cpu_power_count), sum(gpu_power), sum(gpu_power_count),
+               sum(ram_power), sum(ram_power_count), sum(emissions_rate), sum(emissions_rate_count),
+               sum(cpu_utilization_percent), sum(cpu_utilization_percent_count),
+               sum(gpu_utilization_percent), sum(gpu_utilization_percent_count),
+               sum(ram_utilization_percent), sum(ram_utilization_percent_count)
+          from raw_hours
+         where run_id = of_run
+         group by run_id;
+    return true;
+exception when lock_not_available then
+    return false;
+end
+$$;
+
 -- What is there already. No writer may come between.
 lock table emissions in share mode;
-insert into emission_hours
-    select run_id, hour, emissions_count, emissions_sum, cpu_energy, gpu_energy, ram_energy, energy_consumed, duration,
-           cpu_power, cpu_power_count, gpu_power, gpu_power_count, ram_power, ram_power_count,
-           emissions_rate, emissions_rate_count, cpu_utilization_percent, cpu_utilization_percent_count,
-           gpu_utilization_percent, gpu_utilization_percent_count, ram_utilization_percent, ram_utilization_percent_count
-      from raw_hours;
-insert into run_sums
-    select run_id, min(first_timestamp), max(last_timestamp), sum(emissions_count), sum(emissions_sum), sum(cpu_energy),
-           sum(gpu_energy), sum(ram_energy), sum(energy_consumed), sum(duration),
-           sum(cpu_power), sum(cpu_power_count), sum(gpu_power), sum(gpu_power_count),
-           sum(ram_power), sum(ram_power_count), sum(emissions_rate), sum(emissions_rate_count),
-           sum(cpu_utilization_percent), sum(cpu_utilization_percent_count),
-           sum(gpu_utilization_percent), sum(gpu_utilization_percent_count),
-           sum(ram_utilization_percent), sum(ram_utilization_percent_count)
-      from raw_hours
-     group by run_id;
+select count(rebuild_sums(r.id)) from runs r;
 
 -- The tree beside each run's totals, as in 0002_reach.sql.
 create view live_run_sums as

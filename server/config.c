@@ -35,7 +35,7 @@ struct option_row {
 #define DATABASE                                                                                             \
     (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD |               \
      CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD |               \
-     CONFIG_TOKEN_REVOKE)
+     CONFIG_TOKEN_REVOKE | CONFIG_VERIFY_SUMS)
 #define NAMED    (CONFIG_USER_ADD | CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
 #define IN_TREE  (CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
 #define PASSWORD (CONFIG_USER_ADD | CONFIG_USER_PASSWD)
@@ -121,6 +121,7 @@ static const struct option_row options[] = {
     {"token-stdin", CONFIG_TOKEN_REVOKE, FLAG, AT(token_stdin), .help = "read the token from standard input (one line)"},
     {"format", CONFIG_OPENAPI, CHOICE, AT(format), .fallback = "yaml", .choices = "yaml|json", .help = "of the output"},
     {"tables", CONFIG_OPENAPI, FLAG, AT(tables), .help = "print the server's tables of routes and members instead"},
+    {"repair", CONFIG_VERIFY_SUMS, FLAG, AT(repair), .help = "make the sums anew of the runs whose sums differ"},
     {"help", ~0U, FLAG, AT(help), .help = "print this"},
 };
 

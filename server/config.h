@@ -54,6 +54,7 @@ struct config {
     bool token_stdin;
     const char *format;
     bool tables;
+    bool repair;
     bool help;
     char *owned[CONFIG_ORIGINS]; /* copies that the pointers above point into */
     size_t owned_count;
@@ -80,4 +81,5 @@ enum config_command {
     CONFIG_TOKEN_ADD = 1 << 9,
     CONFIG_TOKEN_REVOKE = 1 << 10,
     CONFIG_VERSION = 1 << 11,
+    CONFIG_VERIFY_SUMS = 1 << 12,
 };

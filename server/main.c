@@ -27,6 +27,8 @@ static const struct command commands[] = {
     {"experiment", "add", CONFIG_EXPERIMENT_ADD, command_experiment_add, "add an experiment; prints the id"},
     {"token", "add", CONFIG_TOKEN_ADD, command_token_add, "make a project token; prints it, this once"},
     {"token", "revoke", CONFIG_TOKEN_REVOKE, command_token_revoke, "revoke a project token or user token"},
+    {"verify-sums", NULL, CONFIG_VERIFY_SUMS, command_verify_sums,
+     "compare the sums with the emissions, run by run; fails if they differ"},
     {"version", NULL, CONFIG_VERSION, command_version, "print the version"},
 };
 

@@ -23,6 +23,7 @@ int command_project_add(const struct config *config);
 int command_experiment_add(const struct config *config);
 int command_token_add(const struct config *config);
 int command_token_revoke(const struct config *config);
+int command_verify_sums(const struct config *config);
 int command_version(const struct config *config);
 
 /* ---- for the commands that run a statement */

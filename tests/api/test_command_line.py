@@ -7,7 +7,7 @@ import pytest
 import harness
 
 COMMANDS = ["serve", "migrate", "openapi", "user add", "user list", "user passwd", "organization add", "project add",
-            "experiment add", "token add", "token revoke", "version"]
+            "experiment add", "token add", "token revoke", "verify-sums", "version"]
 
 
 @pytest.fixture

@@ -43,26 +43,11 @@ EMISSIONS = """
       cross join lateral (select random() + n * 0 as x offset 0) x
      where r.id = any(%(runs)s::uuid[])"""
 
-COLUMNS = """
-    select array_agg(column_name::text order by ordinal_position)
-      from information_schema.columns
-     where table_name = 'emission_hours' and column_name not in ('run_id', 'hour')"""
-
-HOURS = """
-    insert into emission_hours (run_id, hour, {columns})
-    select run_id, hour, {columns} from raw_hours where run_id = any(%(runs)s::uuid[])"""
-
-TOTALS = """
-    insert into run_sums (run_id, first_timestamp, last_timestamp, {columns})
-    select run_id, min(first_timestamp), max(last_timestamp), {sums}
-      from raw_hours where run_id = any(%(runs)s::uuid[]) group by run_id"""
-
-
-def load_chunk(cursor, columns, values):
-    names = {"columns": ", ".join(columns), "sums": ", ".join(f"sum({name})" for name in columns)}
+def load_chunk(cursor, values):
     cursor.execute("begin")
-    for statement in (EMISSIONS, HOURS.format(**names), TOTALS.format(**names)):
-        cursor.execute(statement, values)
+    cursor.execute(EMISSIONS, values)
+    cursor.execute("select bool_and(rebuild_sums(id)) from unnest(%(runs)s::uuid[]) id", values)
+    assert cursor.fetchone() == (True,), "a lock was not to be had in time"
     cursor.execute("commit")
 
 
@@ -76,13 +61,11 @@ def load(database, organization, *, projects, experiments, runs, emissions, star
     connection = database.cluster.connect(database.name)
     with connection.cursor() as cursor:
         cursor.execute("set synchronous_commit = off")
-        cursor.execute(COLUMNS)
-        columns, = cursor.fetchone()
         cursor.execute(TREE, values)
         made = [run for run, in cursor.fetchall()]
         chunk = max(1, CHUNK // emissions)
         for first in range(0, runs, chunk):
-            load_chunk(cursor, columns, {**values, "runs": made[first:first + chunk]})
+            load_chunk(cursor, {**values, "runs": made[first:first + chunk]})
         cursor.execute("vacuum analyze")
     connection.close()
     return made

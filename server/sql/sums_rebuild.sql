@@ -1,0 +1,1 @@
+select rebuild_sums(:run_id)

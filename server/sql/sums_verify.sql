@@ -1,0 +1,73 @@
+-- Compares the sums of some runs, at most :runs, with what their emissions add up to: all in one snapshot, so that what is
+-- being stored meanwhile is seen with its sums or not at all. The runs are those that follow :after (null: the first ones)
+-- among all that occur anywhere, and few if they have many emissions.
+--
+-- Answers, run by run, the number of its emissions and what is wrong (null: nothing): with which sums, and how. A run
+-- that is not there should have no sums, and no emissions. What a deleted project leaves is not looked at: it is about to
+-- be removed, emissions first.
+--
+-- The tables are read from the first run of the chunk to the last, a range of their primary keys: were each run looked up
+-- by itself, the planner would take a partition of a single run for one that each run fills.
+with recursive walk (run_id, n, emissions) as (
+    select coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000'), 0, 0::bigint
+    union all
+    select next.run_id, w.n + 1,
+           w.emissions + coalesce((select s.emissions_count from run_sums s where s.run_id = next.run_id), 0)
+      from walk w
+      cross join lateral (
+          select least((select r.id from runs r where r.id > w.run_id order by r.id limit 1),
+                       (select s.run_id from run_sums s where s.run_id > w.run_id order by s.run_id limit 1),
+                       (select h.run_id from emission_hours h where h.run_id > w.run_id order by h.run_id limit 1),
+                       (select m.run_id from emissions m where m.run_id > w.run_id order by m.run_id limit 1)) as run_id
+          offset 0) next
+     where next.run_id is not null and w.n < :runs::integer and w.emissions < 100000
+), chunk as materialized (
+    select w.run_id, w.n, r.id is not null as there, r.id is not null and l.id is null as deleted
+      from walk w
+      left join runs r on r.id = w.run_id
+      left join live_runs l on l.id = w.run_id
+     where w.n > 0 or :after::uuid is null
+), edge as materialized (
+    select (array_agg(run_id order by n))[1] as first, (array_agg(run_id order by n desc))[1] as last from chunk
+), raw as materialized (
+    select c.there, h.*
+      from raw_hours h
+      join chunk c on c.run_id = h.run_id and not c.deleted
+     where h.run_id between (select first from edge) and (select last from edge)
+), expected (run_id, what, first_timestamp, last_timestamp, {sum_columns}) as (
+    select run_id, 'totals', min(first_timestamp), max(last_timestamp), {sums_of_sums} from raw where there group by run_id
+    union all
+    select run_id, 'hour ' || hour, null, null, {sum_columns} from raw where there
+), stored (run_id, what, first_timestamp, last_timestamp, {sum_columns}) as (
+    select run_id, 'totals', first_timestamp, last_timestamp, {sum_columns}
+      from run_sums
+      join chunk c using (run_id)
+     where run_id between (select first from edge) and (select last from edge) and not c.deleted
+    union all
+    select run_id, 'hour ' || hour, null, null, {sum_columns}
+      from emission_hours
+      join chunk c using (run_id)
+     where run_id between (select first from edge) and (select last from edge) and not c.deleted
+), wrong as (
+    select run_id, what, case when e.run_id is null then 'should not be there'
+                              when s.run_id is null then 'missing'
+                              else d.differences end as difference
+      from stored s
+      full join expected e using (run_id, what)
+      cross join lateral (
+          select string_agg(format('%s is %s, should be %s', name, to_jsonb(s) ->> name, to_jsonb(e) ->> name), ', ')
+                     as differences
+            from unnest(array[
+                     case when s.first_timestamp <> e.first_timestamp then 'first_timestamp' end,
+                     case when s.last_timestamp <> e.last_timestamp then 'last_timestamp' end,
+                     {differing_sums}]) name
+           where name is not null) d
+     where s.run_id is null or e.run_id is null or d.differences is not null
+    union all
+    select run_id, 'emissions', 'of a run that is not there' from raw where not there group by run_id
+)
+select c.run_id, coalesce(a.emissions, 0), w.what, w.difference
+  from chunk c
+  left join (select run_id, sum(emissions_count) as emissions from raw group by run_id) a on a.run_id = c.run_id
+  left join wrong w on w.run_id = c.run_id
+ order by c.n, w.what = 'totals' desc, w.what
