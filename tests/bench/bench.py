@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "api"))
 import harness  # noqa: E402
+import reports  # noqa: E402
 
 BINARY = harness.ROOT / "build" / "bin" / "carbond"
 RUNS = 1_000_000
@@ -182,7 +183,13 @@ def measure_partitions(bench, report):
         for name, latencies in figures.items() for kind, of in (("median", statistics.median), ("longest", max))})
 
 
-MEASURES = {"stream": measure_stream, "deletion": measure_deletion, "partitions": measure_partitions}
+def measure_reports(bench, report):
+    with Bench() as small:
+        reports.measure(bench, small, report)
+
+
+MEASURES = {"stream": measure_stream, "deletion": measure_deletion, "partitions": measure_partitions,
+            "reports": measure_reports}
 
 
 def main():

@@ -43,6 +43,15 @@ EMISSIONS = """
       cross join lateral (select random() + n * 0 as x offset 0) x
      where r.id = any(%(runs)s::uuid[])"""
 
+# As a server makes them, and not while one does. The default partition must not have to be searched for their rows.
+PARTITIONS = """
+    select pg_advisory_xact_lock(hashtext('carbond partitions'));
+    select make_emission_partition(month)
+      from (select distinct month_of(day) as month
+              from generate_series(%(start)s, %(start)s + %(period)s + %(emissions)s * %(step)s, interval '1 day') day) m
+     where emission_partition_name(month) not in (select name from emission_partitions)"""
+
+
 def load_chunk(cursor, values):
     cursor.execute("begin")
     cursor.execute(EMISSIONS, values)
@@ -57,10 +66,11 @@ def load(database, organization, *, projects, experiments, runs, emissions, star
     a `step` apart. The runs begin at even distances over the period. Returns the ids of the runs in the order in which
     they begin. `database` is a harness.Database."""
     values = {"organization": organization, "projects": projects, "experiments": experiments, "runs": runs,
-              "emissions": emissions, "start": start, "apart": period / runs, "step": step}
+              "emissions": emissions, "start": start, "period": period, "apart": period / runs, "step": step}
     connection = database.cluster.connect(database.name)
     with connection.cursor() as cursor:
         cursor.execute("set synchronous_commit = off")
+        cursor.execute(PARTITIONS, values)
         cursor.execute(TREE, values)
         made = [run for run, in cursor.fetchall()]
         chunk = max(1, CHUNK // emissions)
