@@ -59,8 +59,12 @@ def compile_statement(path, shapes):
     return text, names
 
 
+def read_shapes(source):
+    return {p.stem: COMMENT.sub("", p.read_text()).strip() for p in sorted((source / "shapes").glob("*.sql"))}
+
+
 def statements(source, out):
-    shapes = {p.stem: COMMENT.sub("", p.read_text()).strip() for p in sorted((source / "shapes").glob("*.sql"))}
+    shapes = read_shapes(source)
     header = ["/* Made from sql/ by embed.py. */", "#pragma once", '#include "db/statement.h"', ""]
     body = ['#include "statements.h"', "#include <stddef.h>", ""]
     names = []

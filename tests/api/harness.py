@@ -86,6 +86,8 @@ class Cluster:
     """A PostgreSQL of its own in a directory of its own: Unix socket only, fsync on, gone at the end.
     PostgreSQL refuses to run as root, so root starts it as the user postgres."""
 
+    SETTINGS = {"max_connections": 300, "fsync": "on", "shared_buffers": "64MB", "jit": "off"}
+
     def __init__(self):
         # Under /tmp, since the path of a socket has at most 107 bytes.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="carbond-test-", dir="/tmp"))
@@ -122,8 +124,7 @@ class Cluster:
         assert done.returncode == 0, f"{program} failed:\n{log.read_text()}"
 
     def start(self):
-        settings = {"listen_addresses": "''", "unix_socket_directories": self.directory, "max_connections": 300,
-                    "fsync": "on", "shared_buffers": "64MB", "jit": "off"}
+        settings = {"listen_addresses": "''", "unix_socket_directories": self.directory, **self.SETTINGS}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.data / "server.log", "-o", options, "start")
 

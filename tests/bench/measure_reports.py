@@ -6,8 +6,9 @@ import http.client
 import statistics
 import time
 
+from stand import Bench, harness
+
 import data
-import harness
 
 ROUNDS, REQUESTS, LONG_RUN = 7, 40, 1_000_000
 SPREAD = datetime.timedelta(days=182)
@@ -97,8 +98,9 @@ def measure_pages(bench, small, report):
         "the middle page, ms": middle})
 
 
-def measure(bench, small_bench, report):
-    big, small = Loaded(bench, 5000), Loaded(small_bench, 500)
-    measure_against_plain_sql(big, report)
-    measure_growth(big, small, report)
-    measure_pages(small_bench, small, report)
+def measure(bench, report):
+    with Bench() as small_bench:
+        big, small = Loaded(bench, 5000), Loaded(small_bench, 500)
+        measure_against_plain_sql(big, report)
+        measure_growth(big, small, report)
+        measure_pages(small_bench, small, report)

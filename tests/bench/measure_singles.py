@@ -1,0 +1,31 @@
+"""Single emissions: the server against PostgreSQL alone."""
+
+import loads
+import rounds
+from stand import QuietServer
+
+
+def measure(bench, report):
+    token, posted, inserted = bench.token(), loads.Runs("01900000"), loads.Runs("01910000")
+    bench.make_runs(posted)
+    bench.make_runs(inserted)
+    quiet = bench.serve(QuietServer)
+
+    def post(server):
+        bench.checkpoint()
+        return loads.rates(loads.post_singles(bench, server, token, posted))
+
+    def insert():
+        bench.checkpoint()
+        return loads.insert_singles(bench, inserted)
+
+    taken = rounds.alternate({"carbond": lambda: post(bench.server), "quiet": lambda: post(quiet), "pgbench": insert})
+    quiet.stop()
+    carbond, commits = taken["carbond"], taken["pgbench"]["commits/s"]
+    report("POST /emissions, 64 connections", {
+        "emissions/s": carbond["requests/s"],
+        "pgbench, 64 clients, a row and a commit each: rows/s": commits,
+        "ratio (target >= 2.0)": carbond["requests/s"] / commits,
+        "latency, median ms": carbond["p50"], "latency, 99 % ms": carbond["p99"],
+        "emissions/s with --log-level warn": taken["quiet"]["requests/s"],
+        "ratio with --log-level warn": taken["quiet"]["requests/s"] / commits})
