@@ -1,6 +1,7 @@
 """Single emissions: the server against its own HTTP and parser alone."""
 
 import contextlib
+import pathlib
 import subprocess
 import tempfile
 
@@ -12,11 +13,12 @@ from stand import PROGRAMS, harness
 @contextlib.contextmanager
 def parse_only():
     """The address of a server that answers 201 after parsing. Its log goes into a file, as the real server's."""
-    with tempfile.NamedTemporaryFile("r") as log:
+    with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", PROGRAMS / "bench_parse_only", "127.0.0.1:0"],
-                                   stderr=log.fileno())
+                                   stderr=log)
+        told = pathlib.Path(log.name)
         try:
-            yield harness.until(lambda: harness.logged(log.readline(), "address"), what="the address of bench_parse_only")
+            yield harness.until(lambda: harness.logged(told.read_text(), "address"), what="where bench_parse_only listens")
         finally:
             process.terminate()
             process.wait(timeout=30)
