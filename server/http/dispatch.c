@@ -296,13 +296,13 @@ static void log_path(const struct http_url *url, char *out, size_t room) {
 static void log_access(const struct http_request *request, int64_t took) {
     if (!log_enabled(LOG_LEVEL_INFO))
         return;
-    char path[256], milliseconds[32], peer[64];
+    char path[256], milliseconds[32];
     log_path(&request->url, path, sizeof path);
     snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)took / 1000);
-    http_server_peer(request->connection, peer, sizeof peer);
     log_info("request", "method", request->method, "path", path, "route",
              request->match.route ? request->match.route->pattern : NULL, "status",
-             log_number(request->sent_status).text, "ms", milliseconds, "peer", peer);
+             log_number(request->sent_status).text, "ms", milliseconds, "peer",
+             http_server_peer(request->connection));
 }
 
 /* A request without a method never had its headers read. */

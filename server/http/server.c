@@ -136,17 +136,6 @@ const char *http_server_address(const struct http_server *server) {
     return server->address;
 }
 
-void http_server_peer(struct MHD_Connection *connection, char *out, size_t room) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    out[0] = '\0';
-    if (!info || !info->client_addr)
-        return;
-    socklen_t size =
-        info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    format_address(info->client_addr, size, false, out, room);
-}
-
 /* ---- libmicrohttpd */
 
 __attribute__((format(printf, 2, 0))) static void log_library(void *context, const char *format,
@@ -165,13 +154,38 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
-static void count_connection(void *context, struct MHD_Connection *connection, void **connection_context,
-                             enum MHD_ConnectionNotificationCode what) {
-    struct http_server *server = context;
-    (void)connection;
-    (void)connection_context;
-    metric_change(&server->connections, what == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+/* ---- connections: each keeps the client's address as a text, since every request logs it */
+
+static char *peer_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char peer[64];
+    if (!info || !info->client_addr)
+        return NULL;
+    socklen_t size =
+        info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    format_address(info->client_addr, size, false, peer, sizeof peer);
+    return strdup(peer);
 }
+
+const char *http_server_peer(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void notice_connection(void *context, struct MHD_Connection *connection, void **peer,
+                              enum MHD_ConnectionNotificationCode what) {
+    struct http_server *server = context;
+    bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
+    metric_change(&server->connections, begins ? 1 : -1);
+    if (begins)
+        *peer = peer_of(connection);
+    else
+        free(*peer);
+}
+
+/* ---- start */
 
 bool http_server_start(struct http_server *server) {
     if (!listen_on(server, server->settings))
@@ -181,7 +195,7 @@ bool http_server_start(struct http_server *server) {
         MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, dispatch,
         server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener,
         MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, count_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        server, MHD_OPTION_NOTIFY_CONNECTION, notice_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
         leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, server->settings->connection_limit,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings->idle_timeout,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);

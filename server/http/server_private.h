@@ -29,5 +29,5 @@ struct http_server {
 
 void http_server_count(struct http_server *server, int change);
 
-/* Writes the client's address, without its port. */
-void http_server_peer(struct MHD_Connection *connection, char *out, size_t room);
+/* The client's address, without its port; NULL if there was no memory for it. */
+const char *http_server_peer(struct MHD_Connection *connection);
