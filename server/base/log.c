@@ -109,9 +109,26 @@ static size_t put_character(struct line *line, const unsigned char *text) {
     return size;
 }
 
+/* How much of the text stands for itself, a byte a character. */
+static size_t bare_length(const unsigned char *text) {
+    size_t length = 0;
+    while (text[length] >= ' ' && text[length] < 0x7f && text[length] != '"' && text[length] != '\\')
+        length++;
+    return length;
+}
+
+/* Nearly all texts are bare: those are put whole, or as much of them as fits. */
 static void put_characters(struct line *line, const char *text) {
-    for (const unsigned char *at = (const unsigned char *)text; *at && !line->cut;)
-        at += put_character(line, at);
+    for (const unsigned char *at = (const unsigned char *)text; *at && !line->cut;) {
+        size_t bare = bare_length(at), room = LINE_ROOM - line->size;
+        if (bare == 0) {
+            at += put_character(line, at);
+            continue;
+        }
+        put(line, (const char *)at, bare < room ? bare : room);
+        line->cut |= bare > room;
+        at += bare;
+    }
 }
 
 static void put_quoted(struct line *line, const char *text) {
