@@ -118,6 +118,17 @@ def test_nothing_emitted_is_zeros(tree):
     assert tree.client.get(f"/experiments/{tree.experiment['id']}/runs/sums").json() == []
 
 
+def test_a_deleted_project_counts_no_more(world):
+    tree = harness.Tree(world)
+    other = world.run(tree.admin, world.experiment(tree.admin, world.project(tree.admin, tree.organization)))
+    for run in (tree.run, other):
+        world.emission(tree.admin, run, emissions_sum=1)
+    path = f"/organizations/{tree.organization['id']}/sums"
+    assert tree.client.get(path).json()["emissions"] == 2
+    tree.client.delete(f"/projects/{tree.project['id']}")
+    assert tree.client.get(path).json()["emissions"] == 1
+
+
 def test_default_range_is_three_months_to_tomorrow(tree, world):
     now = harness.now()
     for days, counts in ((-85, True), (-100, False), (0.9, True), (1.1, False)):

@@ -201,6 +201,17 @@ def test_a_run_with_the_least_id(stored):
         stored.database.query(f"delete from {table} where {column} = %s", least)
 
 
+def test_the_migration_fills_the_tables(carbond_binary, new_database):
+    stored = Stored(carbond_binary, new_database())
+    sums = "select to_jsonb(s) from run_sums s order by run_id", "select to_jsonb(h) from emission_hours h order by run_id, hour"
+    before = [stored.database.query(query) for query in sums]
+    stored.database.query("drop table run_sums, emission_hours cascade; drop view raw_hours; "
+                          "drop function hour_of, same_sum, rebuild_sums")
+    stored.database.query((harness.ROOT / "migrations" / "0003_sums.sql").read_text())
+    assert [stored.database.query(query) for query in sums] == before
+    assert stored.verify().found == {}
+
+
 def test_an_empty_database(carbond_binary, new_database):
     verified = Verified(carbond_binary, new_database())
     assert (verified.found, verified.emissions, verified.runs) == ({}, 0, 0)

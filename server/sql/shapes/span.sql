@@ -1,4 +1,4 @@
--- The range of a report, to the microsecond: [start, stop), by default from three months ago to tomorrow. Whole hours
+-- The range that is asked for, to the microsecond: [start, stop), by default from three months ago to tomorrow. Whole hours
 -- are [whole_start, whole_stop); where there are none, both are the same.
 span as materialized (
     select start, stop, whole_start, greatest(hour_of(stop), whole_start) as whole_stop
