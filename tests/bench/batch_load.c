@@ -74,17 +74,17 @@ static double some_number(uint64_t *state, double scale) {
 
 static void put_row(struct buffer *out, uint64_t *state) {
     char numbers[640];
-    snprintf(numbers, sizeof numbers,
-             "\",\"duration\":15,\"emissions_sum\":%.17g,\"emissions_rate\":%.17g,\"cpu_power\":%.17g,"
-             "\"gpu_power\":0.0,\"ram_power\":20.0,\"cpu_energy\":%.17g,\"gpu_energy\":0,\"ram_energy\":%.17g,"
-             "\"energy_consumed\":%.17g,\"cpu_utilization_percent\":%.17g,\"gpu_utilization_percent\":0,"
-             "\"ram_utilization_percent\":%.17g,\"wue\":0.0}\n",
-             some_number(state, 1e-5), some_number(state, 1e-6), some_number(state, 100),
-             some_number(state, 1e-4), some_number(state, 1e-5), some_number(state, 1e-4),
-             some_number(state, 100), some_number(state, 100));
+    snprintf(
+        numbers, sizeof numbers,
+        "\",\"duration\":15,\"emissions_sum\":%.17g,\"emissions_rate\":%.17g,\"cpu_power\":%.17g,"
+        "\"gpu_power\":0.0,\"ram_power\":20.0,\"cpu_energy\":%.17g,\"gpu_energy\":0,\"ram_energy\":%.17g,"
+        "\"energy_consumed\":%.17g,\"cpu_utilization_percent\":%.17g,\"gpu_utilization_percent\":0,"
+        "\"ram_utilization_percent\":%.17g,\"wue\":0.0}\n",
+        some_number(state, 1e-5), some_number(state, 1e-6), some_number(state, 100), some_number(state, 1e-4),
+        some_number(state, 1e-5), some_number(state, 1e-4), some_number(state, 100), some_number(state, 100));
     char row[ID_AT + ID_LENGTH + 1];
-    snprintf(row, sizeof row, "%s%*s%s%*s%s%*s", before_timestamp, TIMESTAMP_LENGTH, "", before_run, ID_LENGTH,
-             "", before_id, ID_LENGTH, "");
+    snprintf(row, sizeof row, "%s%*s%s%*s%s%*s", before_timestamp, TIMESTAMP_LENGTH, "", before_run,
+             ID_LENGTH, "", before_id, ID_LENGTH, "");
     buffer_text(out, row);
     buffer_text(out, numbers);
 }

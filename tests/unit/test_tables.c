@@ -8,9 +8,15 @@
 
 #include <ctype.h>
 
+static bool gives(const struct member *member, const char *name) {
+    if (member->type == MEMBER_CURSOR)
+        return strcmp(name, "cursor_timestamp") == 0 || strcmp(name, "cursor_id") == 0;
+    return strcmp(member->argument ? member->argument : member->name, name) == 0;
+}
+
 static bool in_members(const struct member *members, const char *name) {
     for (const struct member *member = members; member && member->name; member++)
-        if (strcmp(member->argument ? member->argument : member->name, name) == 0)
+        if (gives(member, name))
             return true;
     return false;
 }
