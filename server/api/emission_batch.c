@@ -150,7 +150,7 @@ static bool judge_element(struct group *group, const char *text, size_t size, st
 /* False stops the reading. */
 static bool take_element(void *context, const char *text, size_t size) {
     struct group *group = context;
-    bool well = true;
+    bool well = true, has_id;
     group->too_many = group->elements == EMISSION_BATCH_SIZE;
     group->out_of_memory |= !make_room(group);
     if (group->too_many || group->out_of_memory)
@@ -160,7 +160,7 @@ static bool take_element(void *context, const char *text, size_t size) {
     if (size > ELEMENT_SIZE)
         reject(&group->unread, group->elements, refusal_status(REFUSAL_TOO_LARGE), NULL,
                json_string(refusal_sentence(REFUSAL_TOO_LARGE)));
-    else if (emission_read(group->reader, text, size, emission))
+    else if (emission_read(group->reader, text, size, emission, &has_id))
         group->job.count++;
     else
         well = judge_element(group, text, size, emission);

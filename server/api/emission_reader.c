@@ -28,6 +28,8 @@ void emission_reader_init(struct emission_reader *reader, const struct body *bod
         reader->members[count] = (struct emission_member){member, strlen(member->name), number};
         if (member->required)
             reader->required |= 1U << count;
+        if (strcmp(member->name, "id") == 0)
+            reader->id = count;
         if (number >= 0 && member->fallback)
             reader->defaults.numbers[number] = strtod(member->fallback, NULL);
     }
@@ -264,14 +266,14 @@ static bool read_object(const struct emission_reader *reader, struct text *text,
 }
 
 bool emission_read(const struct emission_reader *reader, const char *text, size_t size,
-                   struct emission *emission) {
+                   struct emission *emission, bool *has_id) {
     struct text rest = {text, text + size};
     unsigned seen = 0;
     *emission = reader->defaults;
     if (!read_object(reader, &rest, emission, &seen) || (seen & reader->required) != reader->required)
         return false;
-    for (size_t i = 0; i < EMISSION_MEMBERS; i++)
-        if (!(seen & 1U << i) && reader->members[i].member->make)
-            emission->id = reader->members[i].member->make();
+    *has_id = seen & 1U << reader->id;
+    if (!*has_id)
+        emission->id = reader->members[reader->id].member->make();
     return true;
 }

@@ -21,16 +21,17 @@ struct emission_reader {
         int number; /* of enum emission_number; -1: an id or the time */
     } members[EMISSION_MEMBERS];
     unsigned required; /* a bit for each member */
+    size_t id;         /* which one is the id: required, or made when it is not there */
     struct emission defaults;
 };
 
 /* `body` has the members of an emission, and no others; otherwise it aborts. */
 void emission_reader_init(struct emission_reader *reader, const struct body *body);
 
-/* True: the text is an emission, and now in *emission. False: perhaps it is none. A NUL must stand somewhere behind the
- * text. May be called from any thread. */
+/* True: the text is an emission, and now in *emission; *has_id tells whether it brought its id, or got a new one. False:
+ * perhaps it is none. A NUL must stand somewhere behind the text. May be called from any thread. */
 bool emission_read(const struct emission_reader *reader, const char *text, size_t size,
-                   struct emission *emission);
+                   struct emission *emission, bool *has_id);
 
 /* The same from validated arguments. */
 void emission_of_arguments(const struct arguments *arguments, struct emission *emission);

@@ -84,8 +84,10 @@ bool emissions_try(struct http_request *request, void *worker) {
     size_t size;
     const char *text = http_request_body(request, &size);
     struct single *single = single_new(request);
+    bool has_id;
     if (single && emission_sender_at_once(api, request, &single->job) &&
-        emission_read(&api->emission_reader, text, size, &single->emission)) {
+        emission_read(&api->emission_reader, text, size, &single->emission, &has_id)) {
+        single->job.fresh = !has_id;
         submit(api, single);
         return true;
     }

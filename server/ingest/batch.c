@@ -29,22 +29,22 @@ struct batch {
 };
 
 /* A statement that was edited and no longer fits is found by the first start of a server. */
-static bool fits_statement(void) {
+static bool fits(const struct db_statement *statement) {
     static const char *const names[NUMBERS] = {
         "pair_runs", "pair_users", "pair_projects", "pair_everywhere", "pair_emissions", "pairs",
         "run_ids",   "timestamps", "ids",
     };
-    if (sql_emission_store.parameter_count != PARAMETERS)
+    if (statement->parameter_count != PARAMETERS)
         return false;
     for (int i = 0; i < PARAMETERS; i++)
-        if (strcmp(sql_emission_store.parameters[i],
-                   i < NUMBERS ? names[i] : emission_number_names[i - NUMBERS]) != 0)
+        if (strcmp(statement->parameters[i], i < NUMBERS ? names[i] : emission_number_names[i - NUMBERS]) !=
+            0)
             return false;
     return true;
 }
 
 struct batch *batch_new(void) {
-    if (!fits_statement())
+    if (!fits(&sql_emission_store) || !fits(&sql_emission_append))
         abort();
     return calloc(1, sizeof(struct batch));
 }
@@ -213,15 +213,38 @@ static void judge_repeats(struct batch_row *rows, size_t count) {
     }
 }
 
-enum db_outcome batch_store(struct batch *batch, struct db *db, struct batch_row *rows, size_t count) {
-    struct db_value values[PARAMETERS];
+/* ---- the whole */
+
+/* Whether each emission is of another run, and none can be stored already. */
+static bool are_usual(const struct batch_row *rows, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].job->fresh)
+            return false;
+        if (i > 0 && memcmp(&rows[i - 1].emission->run, &rows[i].emission->run, sizeof(struct id)) == 0)
+            return false;
+    }
+    return true;
+}
+
+static enum db_outcome attempt(struct db *db, const struct db_value *values, struct batch_row *rows,
+                               size_t count) {
     struct reading reading = {rows, count};
-    if (!put_parameters(batch, rows, count, values))
-        return DB_FAILED;
+    bool usual = are_usual(rows, count);
+    const struct db_statement *statement = usual ? &sql_emission_append : &sql_emission_store;
     for (size_t i = 0; i < count; i++)
         *rows[i].verdict = INGEST_STORED;
+    enum db_outcome outcome = db_query_values(db, statement, values, take_answer, &reading);
+    for (size_t i = 0; outcome != DB_OK && i < count; i++)
+        rows[i].job->fresh = false;
+    return usual && outcome == DB_TAKEN ? attempt(db, values, rows, count) : outcome;
+}
+
+enum db_outcome batch_store(struct batch *batch, struct db *db, struct batch_row *rows, size_t count) {
+    struct db_value values[PARAMETERS];
+    if (!put_parameters(batch, rows, count, values))
+        return DB_FAILED;
     int64_t began = clock_monotonic();
-    enum db_outcome outcome = db_query_values(db, &sql_emission_store, values, take_answer, &reading);
+    enum db_outcome outcome = attempt(db, values, rows, count);
     if (outcome != DB_OK)
         return outcome;
     metric_observe(&ingest_metrics.commit, clock_monotonic() - began);

@@ -33,6 +33,7 @@ struct ingest_job {
     struct emission *emissions;
     unsigned char *verdicts; /* of enum ingest_verdict, as many */
     size_t count;            /* at least 1 */
+    bool fresh;              /* the ids were made here: no emission can be stored already */
     int64_t arrived;         /* on the monotonic clock */
     enum ingest_outcome outcome;
     /* Called once, on the writer's thread, when all is decided; the job is then its own again. */

@@ -11,7 +11,7 @@ SQL = harness.ROOT / "server" / "sql"
 DIRECT = {
     "exists": "tells 404 from 403; answers no more than that",
     "run_create": "a run that is sent again is answered only if its experiment is the caller's",
-    "emission_store": "tells 404 from 403; answers no more than that",
+    "missed": "tells 404 from 403; answers no more than that",
     "purge_runs": "removes what is deleted, for nobody",
     "purge_rest": "removes what is deleted, for nobody",
     "purge_project": "finds what is deleted, for nobody",

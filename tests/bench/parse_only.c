@@ -17,11 +17,12 @@ enum { BODY_LIMIT = 64 * 1024, CONNECTION_LIMIT = 1024, IDLE_TIMEOUT = 60, LAST_
 static void answer(struct http_request *request, void *context) {
     const struct emission_reader *reader = context;
     struct emission emission;
+    bool has_id;
     struct buffer body = {0};
     char id[ID_TEXT_SIZE];
     size_t size;
     const char *text = http_request_body(request, &size);
-    if (!emission_read(reader, text, size, &emission)) {
+    if (!emission_read(reader, text, size, &emission, &has_id)) {
         http_reply_error(request, 422, "That is no emission");
         return;
     }

@@ -48,7 +48,8 @@ static void assert_same(const struct emission *a, const struct emission *b, cons
 static bool compare(const struct emission_reader *reader, const struct body *body, const char *text,
                     size_t size) {
     struct emission quick, slow;
-    if (!emission_read(reader, text, size, &quick))
+    bool has_id;
+    if (!emission_read(reader, text, size, &quick, &has_id))
         return false;
     if (!read_by_table(body, text, size, &slow))
         fail_msg("taken, but refused by the table: %.*s", (int)size, text);
@@ -59,8 +60,9 @@ static bool compare(const struct emission_reader *reader, const struct body *bod
 static void usual_emissions_are_read(void **state) {
     (void)state;
     struct emission emission;
+    bool has_id;
     assert_true(compare(&batch, &body_batch_emission, usual, strlen(usual)));
-    assert_true(emission_read(&single, usual, strlen(usual), &emission));
+    assert_true(emission_read(&single, usual, strlen(usual), &emission, &has_id));
     assert_true(emission.numbers[EMISSION_SUM] == 1.9181295845832085e-06);
     assert_true(emission.numbers[EMISSION_WUE] == 0.25);
     assert_true(isnan(emission.numbers[EMISSION_GPU_UTILIZATION]));
@@ -151,9 +153,10 @@ static void edits_are_judged_alike(void **state) {
 static void missing_id_is_made_or_missed(void **state) {
     (void)state;
     struct emission emission;
+    bool has_id;
     char *text = edited(", \"id\": \"8d3f4c8e-7a57-4f0e-8d9b-1f2c3b4a5d6e\"", "");
-    assert_false(emission_read(&batch, text, strlen(text), &emission));
-    assert_true(emission_read(&single, text, strlen(text), &emission));
+    assert_false(emission_read(&batch, text, strlen(text), &emission, &has_id));
+    assert_true(emission_read(&single, text, strlen(text), &emission, &has_id));
     assert_int_equal(emission.id.bytes[6] >> 4, 7);
     free(text);
 }
@@ -186,9 +189,10 @@ static void numbers_are_exact(void **state) {
         double value = (double)rand_r(&seed) / RAND_MAX * pow(10, rand_r(&seed) % 40 - 30);
         snprintf(number, sizeof number, "%.*g", 1 + rand_r(&seed) % 17, value + 1e-300);
         struct emission emission;
+        bool has_id;
         int length = snprintf(text, sizeof text, "%.*s%s%s", (int)(strstr(usual, "15,") - usual), usual,
                               number, strstr(usual, "15,") + 2);
-        if (emission_read(&batch, text, (size_t)length, &emission))
+        if (emission_read(&batch, text, (size_t)length, &emission, &has_id))
             assert_true(emission.numbers[EMISSION_DURATION] == strtod(number, NULL));
         else
             assert_true(strchr(number, '.') == NULL || strtod(number, NULL) <= 0);
