@@ -118,7 +118,7 @@ static void free_worker(void *context) {
 
 static void interrupt_worker(void *context) {
     struct api_worker *worker = context;
-    db_cancel(worker->db);
+    db_interrupt(worker->db);
 }
 
 /* In the order of enum route_lane. */

@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     CONFLICT_ATTEMPTS = 4,
     /* A failed connect is not repeated for every request: between two attempts the answer is DB_AWAY at once. */
     RECONNECT_PAUSE = 200 * 1000,
+    NO_SOCKET = -1,
 };
 
 struct db {
@@ -26,8 +28,9 @@ struct db {
     bool open;     /* counted among the open connections */
     bool was_open; /* at some time */
     char message[512];
-    pthread_mutex_t cancel_lock; /* guards `cancel` alone; nothing else is locked under it */
-    PGcancel *cancel;
+    pthread_mutex_t interrupt_lock; /* guards the two that follow; nothing else is locked under it */
+    int socket;                     /* of the connection; NO_SOCKET */
+    bool interrupted;
     bool prepared[]; /* by statement index, on this connection */
 };
 
@@ -35,19 +38,22 @@ struct db *db_new(const struct db_settings *settings) {
     struct db *db = calloc(1, sizeof *db + (size_t)db_statement_count * sizeof db->prepared[0]);
     if (!db)
         return NULL;
-    if (pthread_mutex_init(&db->cancel_lock, NULL) != 0) {
+    if (pthread_mutex_init(&db->interrupt_lock, NULL) != 0) {
         free(db);
         return NULL;
     }
     db->settings = settings;
+    db->socket = NO_SOCKET;
     return db;
 }
 
-static void set_cancel(struct db *db, PGcancel *cancel) {
-    pthread_mutex_lock(&db->cancel_lock);
-    PQfreeCancel(db->cancel);
-    db->cancel = cancel;
-    pthread_mutex_unlock(&db->cancel_lock);
+/* False when it is too late for a connection. */
+static bool set_socket(struct db *db, int socket) {
+    pthread_mutex_lock(&db->interrupt_lock);
+    db->socket = socket;
+    bool interrupted = db->interrupted;
+    pthread_mutex_unlock(&db->interrupt_lock);
+    return !interrupted;
 }
 
 static void count_open(struct db *db) {
@@ -63,7 +69,7 @@ static void count_closed(struct db *db) {
 
 static void disconnect(struct db *db) {
     count_closed(db);
-    set_cancel(db, NULL);
+    set_socket(db, NO_SOCKET);
     PQfinish(db->connection);
     db->connection = NULL;
     memset(db->prepared, 0, (size_t)db_statement_count * sizeof db->prepared[0]);
@@ -73,7 +79,7 @@ void db_free(struct db *db) {
     if (!db)
         return;
     disconnect(db);
-    pthread_mutex_destroy(&db->cancel_lock);
+    pthread_mutex_destroy(&db->interrupt_lock);
     free(db);
 }
 
@@ -81,18 +87,20 @@ const char *db_message(const struct db *db) {
     return db->message;
 }
 
-void db_cancel(struct db *db) {
-    char problem[256];
-    pthread_mutex_lock(&db->cancel_lock);
-    if (db->cancel)
-        PQcancel(db->cancel, problem, sizeof problem);
-    pthread_mutex_unlock(&db->cancel_lock);
+/* Not PQcancel, which may wait for a database that hangs. PostgreSQL looks now and then whether its client is there. */
+void db_interrupt(struct db *db) {
+    pthread_mutex_lock(&db->interrupt_lock);
+    db->interrupted = true;
+    if (db->socket != NO_SOCKET)
+        shutdown(db->socket, SHUT_RDWR);
+    pthread_mutex_unlock(&db->interrupt_lock);
 }
 
 /* ---- connecting */
 
-/* Compiling a statement (JIT) takes longer than any of ours should run. */
-#define SESSION "-c timezone=UTC -c jit=off -c statement_timeout=%ds"
+/* Compiling a statement (JIT) takes longer than any of ours should run. A statement whose client is gone ends, too. */
+#define SESSION                                                                                              \
+    "-c timezone=UTC -c jit=off -c statement_timeout=%ds -c client_connection_check_interval=1s"
 
 /* One plan whatever the values, since planning takes longer than a small batch; and one that goes by indexes whatever the
  * statistics, since it may be made while the tables are nearly empty, and is kept. */
@@ -134,7 +142,7 @@ static void ignore_notice(void *context, const PGresult *result) {
 }
 
 static bool connect_now(struct db *db) {
-    if (clock_monotonic() < db->retry_at)
+    if (clock_monotonic() < db->retry_at || !set_socket(db, NO_SOCKET))
         return false;
     db->connection = open_connection(db->settings);
     if (PQstatus(db->connection) != CONNECTION_OK) {
@@ -146,7 +154,10 @@ static bool connect_now(struct db *db) {
     }
     count_open(db);
     PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
-    set_cancel(db, PQgetCancel(db->connection));
+    if (!set_socket(db, PQsocket(db->connection))) {
+        disconnect(db);
+        return false;
+    }
     if (db->away_logged)
         log_info("database is back");
     db->away_logged = false;
@@ -275,15 +286,12 @@ static int take_result(struct db *db, const struct db_statement *statement, cons
     case PGRES_SINGLE_TUPLE: {
         struct db_row row = row_of(result);
         reading->any = true;
-        if (!reading->stopped && !reading->handler(reading->context, &row)) {
-            reading->stopped = true;
-            db_cancel(db);
-        }
+        reading->stopped = !reading->handler(reading->context, &row);
         return DB_OK;
     }
     case PGRES_TUPLES_OK:
     case PGRES_COMMAND_OK: return DB_OK;
-    default: return reading->stopped ? DB_OK : failure(db, statement->name, result);
+    default: return failure(db, statement->name, result);
     }
 }
 
@@ -293,14 +301,16 @@ static int attempt(struct db *db, const struct db_statement *statement, const st
         return DB_AWAY;
     int outcome = send_statement(db, statement, parameters);
     PGresult *result;
-    while (outcome == DB_OK && (result = PQgetResult(db->connection))) {
+    while (outcome == DB_OK && !reading->stopped && (result = PQgetResult(db->connection))) {
         outcome = take_result(db, statement, result, reading);
         PQclear(result);
     }
-    while ((result = PQgetResult(db->connection)))
+    /* Nobody wants the rest. And what cannot be done now in this session (it is read-only, perhaps) may be possible in
+     * another. */
+    bool over = reading->stopped || outcome == DB_AWAY;
+    while (!over && (result = PQgetResult(db->connection)))
         PQclear(result);
-    /* A cancel that came too late would hit this connection's next statement: there is none. */
-    if (reading->stopped || PQstatus(db->connection) != CONNECTION_OK)
+    if (over || PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);
     return outcome;
 }

@@ -1,6 +1,6 @@
 /* A connection to PostgreSQL. It connects when it is first used, and again when it was lost.
  *
- * One thread at a time uses a connection (each worker has its own); only db_cancel may come from another. All calls
+ * One thread at a time uses a connection (each worker has its own); only db_interrupt may come from another. All calls
  * block until PostgreSQL has answered, at most for the statement timeout and a connect timeout of 2 s. */
 #pragma once
 
@@ -65,8 +65,9 @@ enum db_outcome db_query_text(struct db *db, const struct db_statement *statemen
 /* Runs a script of several statements without parameters, in one transaction. */
 enum db_outcome db_script(struct db *db, const char *text);
 
-/* Makes a statement that runs right now in another thread end with DB_AWAY. */
-void db_cancel(struct db *db);
+/* Makes a statement that runs right now in another thread end with DB_AWAY at once, and so all later ones. Does not block:
+ * PostgreSQL itself may work on it for another second. */
+void db_interrupt(struct db *db);
 
 /* What PostgreSQL said about the last failure; "" if nothing. Not for users: it may quote values. */
 const char *db_message(const struct db *db);

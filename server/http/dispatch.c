@@ -247,7 +247,10 @@ static enum MHD_Result handle(struct http_request *request) {
 
 void dispatch_work(void *job, void *context) {
     struct http_request *request = job;
-    request->match.route->handle(request, context);
+    if (atomic_load(&request->server->closing))
+        http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "The server is ending: try again");
+    else
+        request->match.route->handle(request, context);
     if (!request->given_away) {
         http_reply_finish(request);
         MHD_resume_connection(request->connection);

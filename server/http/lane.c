@@ -17,7 +17,8 @@ struct lane {
     struct metric_gauge busy;      /* threads */
     pthread_mutex_t lock; /* guards what follows up to the workers; nothing else is locked under it */
     pthread_cond_t filled;
-    size_t reserved; /* places taken, filled or not */
+    size_t
+        reserved; /* places taken, filled or not; at the end the threads wait for those that will be filled */
     size_t head, waiting;
     bool ending;
     void **ring;
@@ -28,7 +29,7 @@ struct lane {
 static void *next_job(struct lane *lane) {
     void *job = NULL;
     pthread_mutex_lock(&lane->lock);
-    while (!lane->waiting && !lane->ending)
+    while (!lane->waiting && !(lane->ending && lane->reserved == 0))
         pthread_cond_wait(&lane->filled, &lane->lock);
     if (lane->waiting) {
         job = lane->ring[lane->head];
@@ -36,6 +37,8 @@ static void *next_job(struct lane *lane) {
         lane->waiting--;
         lane->reserved--;
     }
+    if (lane->ending && lane->reserved == 0)
+        pthread_cond_broadcast(&lane->filled);
     pthread_mutex_unlock(&lane->lock);
     return job;
 }
@@ -84,7 +87,7 @@ struct lane *lane_new(const struct lane_settings *settings) {
 
 bool lane_reserve(struct lane *lane) {
     pthread_mutex_lock(&lane->lock);
-    bool room = lane->reserved < lane->settings.capacity;
+    bool room = !lane->ending && lane->reserved < lane->settings.capacity;
     if (room)
         lane->reserved++;
     pthread_mutex_unlock(&lane->lock);
@@ -120,9 +123,7 @@ void lane_interrupt(struct lane *lane) {
         lane->settings.interrupt(lane->workers[i].context);
 }
 
-void lane_free(struct lane *lane) {
-    if (!lane)
-        return;
+void lane_end(struct lane *lane) {
     pthread_mutex_lock(&lane->lock);
     lane->ending = true;
     pthread_cond_broadcast(&lane->filled);
@@ -131,6 +132,13 @@ void lane_free(struct lane *lane) {
         pthread_join(lane->workers[i].thread, NULL);
         lane->settings.free_context(lane->workers[i].context);
     }
+    lane->workers_running = 0;
+}
+
+void lane_free(struct lane *lane) {
+    if (!lane)
+        return;
+    lane_end(lane);
     pthread_cond_destroy(&lane->filled);
     pthread_mutex_destroy(&lane->lock);
     free(lane->ring);

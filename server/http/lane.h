@@ -24,7 +24,7 @@ struct lane;
 /* NULL when out of memory or threads. The settings are copied. */
 struct lane *lane_new(const struct lane_settings *settings);
 
-/* A place in the queue; false: full. Each place taken must be filled by lane_push. Neither blocks. */
+/* A place in the queue; false: full, or ended. Each place taken must be filled by lane_push. Neither blocks. */
 bool lane_reserve(struct lane *lane);
 void lane_push(struct lane *lane, void *job);
 
@@ -43,5 +43,8 @@ void lane_look(struct lane *lane, struct lane_figures *figures);
 /* Interrupts what the threads do right now. */
 void lane_interrupt(struct lane *lane);
 
-/* Works off what is queued, ends the threads, and frees everything. No other thread may use the lane any more. */
+/* Has no more places, works off what is queued, and ends the threads. Others may use the lane meanwhile and afterwards. */
+void lane_end(struct lane *lane);
+
+/* Ends it and frees everything. No other thread may use the lane any more. */
 void lane_free(struct lane *lane);

@@ -247,18 +247,22 @@ bool http_server_finish(struct http_server *server, int milliseconds) {
 }
 
 /* A connection that is suspended while the daemon stops would abort the process: the lanes end first, which sends all of
- * them back to the event thread. */
+ * them back to the event thread. That thread goes on until the daemon stops, and may still come to a lane with a new
+ * request: they are freed last. */
 void http_server_free(struct http_server *server) {
     if (!server)
         return;
     atomic_store(&server->closing, true);
-    for (int i = 0; i < server->lane_count; i++) {
+    for (int i = 0; i < server->lane_count; i++)
         if (server->lanes[i])
             lane_interrupt(server->lanes[i]);
-        lane_free(server->lanes[i]);
-    }
+    for (int i = 0; i < server->lane_count; i++)
+        if (server->lanes[i])
+            lane_end(server->lanes[i]);
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
+    for (int i = 0; i < server->lane_count; i++)
+        lane_free(server->lanes[i]);
     if (server->listener >= 0)
         close(server->listener);
     http_router_free(server->router);

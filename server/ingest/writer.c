@@ -238,7 +238,7 @@ void writer_stop(struct writer *writer) {
     if (!writer->started)
         return;
     ingest_queue_close(writer->queue);
-    db_cancel(writer->db);
+    db_interrupt(writer->db);
     pthread_join(writer->thread, NULL);
     writer->started = false;
 }

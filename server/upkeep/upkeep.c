@@ -4,7 +4,6 @@
 #include "base/thread.h"
 #include "upkeep/jobs.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -14,7 +13,6 @@ enum {
     JOBS = sizeof jobs / sizeof jobs[0],
     SECOND = 1000 * 1000,
     STATEMENT_TIMEOUT = 3600, /* seconds: a month of many millions of rows may have to move */
-    CANCEL_EVERY = 100 * 1000 * 1000 /* ns */,
 };
 
 struct turn {
@@ -120,18 +118,6 @@ struct upkeep *upkeep_start(const struct db_settings *settings, int partitions_a
     return NULL;
 }
 
-/* A cancel that comes a moment before its statement is lost: so once more, until the thread has ended. */
-static void join(struct upkeep *upkeep) {
-    struct timespec until;
-    do {
-        db_cancel(upkeep->means.db);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += CANCEL_EVERY;
-        until.tv_sec += until.tv_nsec / (1000 * SECOND);
-        until.tv_nsec %= 1000 * SECOND;
-    } while (pthread_timedjoin_np(upkeep->thread, NULL, &until) == ETIMEDOUT);
-}
-
 void upkeep_stop(struct upkeep *upkeep) {
     if (!upkeep)
         return;
@@ -139,6 +125,7 @@ void upkeep_stop(struct upkeep *upkeep) {
     upkeep->ending = true;
     pthread_cond_signal(&upkeep->wake);
     pthread_mutex_unlock(&upkeep->lock);
-    join(upkeep);
+    db_interrupt(upkeep->means.db);
+    pthread_join(upkeep->thread, NULL);
     free_upkeep(upkeep);
 }
