@@ -1,4 +1,5 @@
 /* The command line: one table of commands. */
+#include "base/json.h"
 #include "command/command.h"
 #include "config.h"
 
@@ -95,6 +96,7 @@ static int finish(int status) {
 
 int main(int argc, char **argv) {
     int words;
+    json_watch_memory();
     if (sodium_init() < 0) {
         fprintf(stderr, "carbond: cannot initialise libsodium\n");
         return EXIT_FAILED;

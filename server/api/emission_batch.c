@@ -6,6 +6,7 @@
 #include "api/emission_sender.h"
 #include "api/refusal.h"
 #include "api/validate.h"
+#include "base/json.h"
 #include "http/decompress.h"
 #include "ingest/ingest.h"
 #include "ingest/ingest_metrics.h"
@@ -135,11 +136,11 @@ static bool judge_element(struct group *group, const char *text, size_t size, st
     json_t *document;
     validate_json(text, size, &body_batch_emission, &document, &arguments, &faults);
     bool is_json = document != NULL;
+    group->out_of_memory |= faults.failed;
     if (!faults_any(&faults)) {
         emission_of_arguments(&arguments, emission);
         group->job.count++;
     } else if (is_json || group->lines) {
-        group->out_of_memory |= faults.failed;
         reject(&group->unread, group->elements, 422, id_of_document(document), json_incref(faults.list));
     }
     json_decref(faults.list);
@@ -177,10 +178,12 @@ static void refuse_body(struct call *call, const char *type, const char *message
 
 /* False: an answer was left. */
 static bool read_elements(struct call *call, struct group *group, const char *text, size_t size) {
+    json_lacked_memory();
     enum batch_found found =
         group->lines ? batch_read_lines(text, size, take_element, group) ? BATCH_FOUND : BATCH_STOPPED
                      : batch_read_document(text, size, take_element, group);
-    if (found == BATCH_FOUND)
+    group->out_of_memory |= json_lacked_memory();
+    if (found == BATCH_FOUND && !group->out_of_memory)
         return true;
     if (group->out_of_memory)
         refusal_reply(REFUSAL_FAILED, call->request);
@@ -269,12 +272,9 @@ static char *account(struct group *group) {
     }
     json_t *list = list_rejections(group);
     json_int_t rest = (json_int_t)(group->unread.count + group->refused.count - json_array_size(list));
-    json_t *answer = list ? json_pack("{s:I,s:I,s:o,s:I}", "accepted", accepted, "duplicates", duplicates,
+    return json_text(list ? json_pack("{s:I,s:I,s:o,s:I}", "accepted", accepted, "duplicates", duplicates,
                                       "rejected", list, "rejected_count", rest)
-                          : NULL;
-    char *text = answer ? json_dumps(answer, 0) : NULL;
-    json_decref(answer);
-    return text;
+                          : NULL);
 }
 
 static void reply_group(struct group *group) {

@@ -1,5 +1,7 @@
 #include "api/faults.h"
 
+#include "base/json.h"
+
 void faults_add(struct faults *faults, const char *place, const char *name, const char *type,
                 const char *message) {
     if (!faults->list)
@@ -16,8 +18,7 @@ bool faults_any(const struct faults *faults) {
 
 void faults_reply(struct faults *faults, struct http_request *request) {
     json_t *body = faults->failed ? NULL : json_pack("{s:O}", "detail", faults->list);
-    http_reply_json(request, 422, body ? json_dumps(body, 0) : NULL);
-    json_decref(body);
+    http_reply_json(request, 422, json_text(body));
     json_decref(faults->list);
     *faults = (struct faults){0};
 }

@@ -4,6 +4,7 @@
 #include "api/sessions.h"
 #include "auth/password.h"
 #include "auth/secret.h"
+#include "base/json.h"
 #include "statements.h"
 
 #include <assert.h>
@@ -31,12 +32,11 @@ bool tokens_prepare_user_token(struct call *call) {
 
 static char *with_secret(char *text, const char *member, const char *secret) {
     json_t *answer = json_loads(text, 0, NULL);
-    char *result = NULL;
     free(text);
-    if (answer && json_object_set_new(answer, member, json_string(secret)) == 0)
-        result = json_dumps(answer, 0);
+    if (json_object_set_new(answer, member, json_string(secret)) == 0)
+        return json_text(answer);
     json_decref(answer);
-    return result;
+    return NULL;
 }
 
 char *tokens_finish(struct call *call, char *text) {
@@ -79,6 +79,5 @@ void tokens_authenticate(struct call *call) {
         return;
     }
     json_t *answer = json_pack("{s:s,s:s}", "access_token", call->secret, "token_type", "access");
-    http_reply_json(call->request, 200, answer ? json_dumps(answer, 0) : NULL);
-    json_decref(answer);
+    http_reply_json(call->request, 200, json_text(answer));
 }

@@ -1,5 +1,6 @@
 #include "api/validate.h"
 
+#include "base/json.h"
 #include "base/timestamp.h"
 
 #include <math.h>
@@ -321,7 +322,13 @@ static json_t *read_json(const char *text, size_t size, struct faults *faults) {
         faults_add(faults, "body", NULL, "json_invalid", "JSON nests deeper than 32 levels");
         return NULL;
     }
+    json_lacked_memory();
     json_t *document = json_loadb(text, size, JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY, &problem);
+    if (json_lacked_memory()) {
+        json_decref(document);
+        faults->failed = true;
+        return NULL;
+    }
     if (document)
         return document;
     snprintf(message, sizeof message, "Not valid JSON at line %d, column %d", problem.line, problem.column);

@@ -136,8 +136,10 @@ enum db_outcome token_cache_refresh(struct token_cache *cache, struct db *db) {
         entry->holder = (struct token_holder){0};
         entry->asked = 0;
     }
-    if (cache->asked.failed)
+    if (cache->asked.failed) {
+        buffer_free(&cache->asked);
         return DB_FAILED;
+    }
     const struct db_value values[] = {db_array_value(&cache->asked)};
     enum db_outcome outcome = db_query_values(db, &sql_caller_by_tokens, values, take_holder, cache);
     for (size_t i = 0; outcome == DB_OK && i < count; i++) {

@@ -1,10 +1,10 @@
 #include "http/reply.h"
 
+#include "base/json.h"
 #include "http/compress.h"
 #include "http/cors.h"
 #include "http/exchange.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,9 +57,7 @@ void http_reply_empty(struct http_request *request, int status) {
 }
 
 void http_reply_error(struct http_request *request, int status, const char *sentence) {
-    json_t *body = json_pack("{s:s}", "detail", sentence);
-    http_reply_json(request, status, body ? json_dumps(body, 0) : NULL);
-    json_decref(body);
+    http_reply_json(request, status, json_text(json_pack("{s:s}", "detail", sentence)));
     if (status == MHD_HTTP_UNAUTHORIZED)
         http_reply_header(request, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)

@@ -2,10 +2,14 @@
 half done, and the next request is answered as if nothing had been."""
 
 import concurrent.futures
+import gzip
+import hashlib
+import json
 import mmap
 import os
 import shutil
 import struct
+import uuid
 
 import pytest
 
@@ -113,3 +117,79 @@ def test_each_allocation_fails(kind, failing, tree):
     assert last is not None and last.status_code in SUCCESSES
     if kind == "emission":
         assert world.database.value("select count(*) from emissions") - stored >= acknowledged
+
+
+# -- emissions ----------------------------------------------------------------------------------------------------------
+
+class Tokens:
+    """A project token for each request, so that each has to be looked up; made where the server has no hand in it."""
+
+    def __init__(self, tree):
+        self.database, self.project, self.count = tree.world.database, tree.project["id"], 0
+
+    def new(self):
+        self.count += 1
+        token = f"cpt_{uuid.uuid4().hex}"
+        self.database.query("insert into project_tokens (project_id, name, access, token_hash) values (%s, 'new', 2, %s)",
+                            self.project, hashlib.sha256(token.encode()).digest())
+        return {"x-api-token": token}
+
+
+def escaped(body):
+    """What the quick reader leaves to the library."""
+    return json.dumps(body).replace('"duration"', '"\\u0064uration"').encode()
+
+
+def lines(bodies):
+    return "\n".join(json.dumps(body) for body in bodies).encode()
+
+
+def document(bodies):
+    return json.dumps({"emissions": bodies}).encode()
+
+
+NDJSON, JSON, GZIP = {"Content-Type": "application/x-ndjson"}, {"Content-Type": "application/json"}, {"Content-Encoding": "gzip"}
+EMISSIONS = {
+    "single": ("/emissions", 1, JSON, lines),
+    "single for the library": ("/emissions", 1, JSON, lambda bodies: escaped(bodies[0])),
+    "lines": ("/emissions/batch", 150, NDJSON, lines),
+    "document": ("/emissions/batch", 3, JSON, document),
+    "lines for the library": ("/emissions/batch", 2, NDJSON, lambda bodies: b"\n".join(map(escaped, bodies))),
+    "packed": ("/emissions/batch", 20, {**NDJSON, **GZIP}, lambda bodies: gzip.compress(lines(bodies))),
+    "with faults": ("/emissions/batch", 3, NDJSON, lambda bodies: lines(bodies) + b"\n{}\nx\n" + escaped(
+        harness.emission_body(harness.UNKNOWN_ID, id=str(uuid.uuid4())))),
+}
+
+
+@pytest.mark.parametrize("credentials", ["user", "new token"])
+@pytest.mark.parametrize("kind", EMISSIONS)
+def test_each_allocation_of_an_emission_fails(kind, credentials, failing, tree):
+    """Whatever is acknowledged is stored, whichever allocation failed."""
+    world, counter = failing
+    path, count, headers, write = EMISSIONS[kind]
+    tokens, acknowledged = Tokens(tree), []
+
+    def request():
+        bodies = [harness.emission_body(tree.run["id"], id=str(uuid.uuid4())) for _ in range(count)]
+        who = tokens.new() if credentials == "new token" else {"Authorization": f"Bearer {tree.token}"}
+        response = harness.requests.post(world.server.url + path, data=write(bodies), timeout=20,
+                                         headers={**headers, **who, "Connection": "close", "Accept-Encoding": "gzip"})
+        if response.status_code == 201:
+            assert response.json() == bodies[0]["id"]
+        elif response.status_code == 200:
+            # Duplicates of themselves, where the answer to a commit was lost.
+            answer = response.json()
+            assert answer["accepted"] + answer["duplicates"] == count, answer
+            assert len(answer["rejected"]) == (3 if kind == "with faults" else 0), answer
+        else:
+            assert response.status_code in (500, 503), response.text  # a lack of memory is no fault of the emissions
+            return response
+        acknowledged.extend(body["id"] for body in bodies)
+        return response
+
+    answers = list(each_allocation(world.server, counter, request))
+    assert any(answer is None or answer.status_code >= 500 for answer in answers)
+    assert answers[-1].status_code in (200, 201)
+    assert world.database.value("select count(distinct id) from emissions where id = any(%s::uuid[])",
+                                acknowledged) == len(acknowledged)
+    assert world.server.process.poll() is None
