@@ -99,8 +99,7 @@ void db_interrupt(struct db *db) {
 /* ---- connecting */
 
 /* Compiling a statement (JIT) takes longer than any of ours should run. A statement whose client is gone ends, too. */
-#define SESSION                                                                                              \
-    "-c timezone=UTC -c jit=off -c statement_timeout=%ds -c client_connection_check_interval=1s"
+#define SESSION "-c timezone=UTC -c jit=off -c statement_timeout=%ds -c client_connection_check_interval=1s"
 
 /* One plan whatever the values, since planning takes longer than a small batch; and one that goes by indexes whatever the
  * statistics, since it may be made while the tables are nearly empty, and is kept. */
