@@ -66,34 +66,47 @@ static bool tokens_are_known(struct writer *writer, const struct ingest_job *job
     return misses == 0;
 }
 
-/* Tries as long as the first job has patience: it has waited longest. */
-static enum db_outcome look_up_tokens(struct writer *writer, const struct ingest_job *jobs) {
+/* True if there is a job left that waits for its token to be looked up. */
+static bool give_up_impatient(const struct writer *writer, struct ingest_job *jobs) {
+    bool left = false;
+    for (struct ingest_job *job = jobs; job; job = job->next) {
+        if (!job->by_token || job->outcome != INGEST_DONE)
+            continue;
+        if (is_out_of_patience(writer, job))
+            give_up(job, INGEST_AWAY);
+        else
+            left = true;
+    }
+    return left;
+}
+
+static enum db_outcome look_up_tokens(struct writer *writer, struct ingest_job *jobs) {
     enum db_outcome outcome;
     while ((outcome = token_cache_refresh(writer->tokens, writer->db)) == DB_AWAY &&
-           !is_out_of_patience(writer, jobs))
+           give_up_impatient(writer, jobs))
         pause_while_away();
     return outcome;
 }
 
 static void settle_sender(struct writer *writer, struct ingest_job *job) {
-    if (!job->by_token)
-        return;
     job->holder = *token_cache_holder(writer->tokens, &job->token);
     if (!job->holder.known)
         job->outcome = INGEST_NOBODY;
 }
 
-/* Jobs whose token could not be looked up in time are given up. */
+/* Jobs whose token could not be looked up in time are given up, each in its own. */
 static void settle_senders(struct writer *writer, struct ingest_job *jobs) {
     token_cache_begin(writer->tokens, count_jobs(jobs));
     enum db_outcome outcome = DB_OK;
     if (!tokens_are_known(writer, jobs))
         outcome = look_up_tokens(writer, jobs);
     for (struct ingest_job *job = jobs; job; job = job->next) {
+        if (!job->by_token || job->outcome != INGEST_DONE)
+            continue;
         if (outcome == DB_OK)
             settle_sender(writer, job);
-        else if (job->by_token)
-            give_up(job, outcome == DB_AWAY ? INGEST_AWAY : INGEST_FAILED);
+        else
+            give_up(job, INGEST_FAILED);
     }
 }
 

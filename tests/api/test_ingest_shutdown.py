@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import random
 import signal
 import time
 
@@ -84,7 +85,7 @@ def frozen(cluster):
 def test_under_load(carbond_binary, own_database, jwt_key_file):
     account = senders.Account()
     with started(carbond_binary, own_database, jwt_key_file) as (server, tree, headers):
-        busy = [senders.Sender(server, headers, [tree.run["id"]], account, seed) for seed in range(8)]
+        busy = [senders.Sender(server, headers, [tree.run["id"]], account, random.random()) for _ in range(8)]
         harness.until(lambda: len(account.acknowledged) > 2000, 30)
         server.terminate()
         assert server.process.wait(20) == 0
