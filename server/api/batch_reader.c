@@ -5,7 +5,8 @@
 
 static const char LIST[] = "emissions";
 
-/* Of a member that nobody knows; what is larger is taken for malformed rather than parsed. */
+/* Of a member that nobody knows, or of a list that another one replaces; what is larger is taken for malformed rather
+ * than parsed. */
 enum { IGNORED_SIZE = 64 * 1024 };
 
 static bool is_space(char c) {
@@ -113,10 +114,11 @@ static const char *read_member(const char *at, const char *end, struct slice *li
     const char *value_end = end_of_value(at, end);
     if (!value_end)
         return NULL;
-    if (is_list)
-        *list = (struct slice){at, value_end};
-    else if (!is_json(at, value_end))
+    struct slice value = {at, value_end}, ignored = is_list ? *list : value;
+    if (ignored.begin && !is_json(ignored.begin, ignored.end))
         return NULL;
+    if (is_list)
+        *list = value;
     return value_end;
 }
 
