@@ -71,8 +71,9 @@ static void members_in_a_row_are_one_text(void **state) {
 static void what_is_not_whole_is_malformed(void **state) {
     (void)state;
     static const char text[] = "{\"duration\": 15, \"emissions_sum\": 1.9181295845832085e-06}";
-    struct buffer packed = {0};
+    struct buffer packed = {0}, second = {0};
     pack(text, sizeof text - 1, &packed);
+    pack(text, sizeof text - 1, &second);
     for (size_t size = 0; size < packed.size; size++)
         assert_verdict(packed.data, size, LIMIT, DECOMPRESS_MALFORMED);
     for (size_t size = 0; size < sizeof text - 1; size++)
@@ -81,9 +82,10 @@ static void what_is_not_whole_is_malformed(void **state) {
     buffer_append(&packed, "x", 1);
     assert_verdict(packed.data, packed.size, LIMIT, DECOMPRESS_MALFORMED);
     packed.size = whole;
-    buffer_append(&packed, packed.data, whole - 1); /* a second member, cut off */
+    buffer_append(&packed, second.data, second.size - 1); /* cut off */
     assert_verdict(packed.data, packed.size, LIMIT, DECOMPRESS_MALFORMED);
     buffer_free(&packed);
+    buffer_free(&second);
 }
 
 /* A byte of the header may differ (its time, the system); of the rest the checksum tells. */
