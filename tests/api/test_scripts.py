@@ -174,6 +174,12 @@ def test_help(name):
     assert done.stdout.startswith(f"usage: script/{name}")
 
 
+def test_bench_tells_each_measure():
+    told = re.findall(r"^  ([a-z]+)  +\S", script("bench", "--help").stdout, re.MULTILINE)
+    table = (harness.ROOT / "tests" / "bench" / "bench.py").read_text()
+    assert told == re.findall(r'^    "([a-z]+)": measure_\1', table, re.MULTILINE)
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_wrong_usage(name):
     done = script(name, "--no-such-option")

@@ -12,7 +12,13 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { BODY_LIMIT = 64 * 1024, CONNECTION_LIMIT = 1024, IDLE_TIMEOUT = 60, LAST_ANSWERS = 1000 /* ms */ };
+enum {
+    BODY_LIMIT = 64 * 1024,
+    BODY_MEMORY = 64 * 1024 * 1024,
+    CONNECTION_LIMIT = 1024,
+    IDLE_TIMEOUT = 60,   /* seconds */
+    LAST_ANSWERS = 1000, /* milliseconds */
+};
 
 static void answer(struct http_request *request, void *context) {
     const struct emission_reader *reader = context;
@@ -59,6 +65,7 @@ int main(int count, char **arguments) {
         .option = "HOST:PORT",
         .connection_limit = CONNECTION_LIMIT,
         .idle_timeout = IDLE_TIMEOUT,
+        .body_memory = BODY_MEMORY,
     };
     struct emission_reader reader;
     if (count != 2) {
