@@ -19,10 +19,10 @@ MEASURES = {
     "parse": measure_parse.measure,
     "batch": measure_batch.measure,
     "memory": measure_memory.measure,
+    "reports": measure_reports.measure,
     "stream": measure_stream.measure,
     "deletion": measure_deletion.measure,
     "partitions": measure_partitions.measure,
-    "reports": measure_reports.measure,
 }
 
 
