@@ -43,6 +43,15 @@ def run(command, **options):
     return done
 
 
+def with_cost(bench, server, load, rows):
+    """What the load returns, and what it cost: all the work of this machine's processes for it, in microseconds a row.
+    Unlike a rate it says the same on a busy machine."""
+    before = bench.cpu_time(server)
+    told = load()
+    time.sleep(0.3)  # PostgreSQL's processes end a moment after their clients
+    return {**told, "cost": (bench.cpu_time(server) - before) * 1e6 / told[rows]}
+
+
 # -- wrk ----------------------------------------------------------------------------------------------------------------
 
 def wrk(url, token, runs, seconds=SECONDS):
@@ -72,7 +81,7 @@ def post_singles(bench, server, token, runs, seconds=SECONDS):
     """Posts emissions, and holds wrk, the server and the table to each other: what wrk has seen answered, the server has
     answered with 201 and the table holds. At wrk's end each of its connections may have one more on its way."""
     rows, before, open_before = runs.stored(bench.database), answers(server), connections(server)
-    told = wrk(server.url, token, runs, seconds)
+    told = with_cost(bench, server, lambda: wrk(server.url, token, runs, seconds), "requests")
     harness.until(lambda: connections(server) <= open_before, what="the end of wrk's connections")
     rows, after = runs.stored(bench.database) - rows, answers(server)
     gained = {status: count - before.get(status, 0) for status, count in after.items()}
@@ -96,17 +105,18 @@ def pgbench(bench, script, clients, *options, environment=None):
 def insert_singles(bench, runs):
     """One row and one commit each, by as many clients as wrk has connections."""
     begin = int(harness.now().timestamp() * 1000)
-    done = pgbench(bench, HERE / "one_row.pgbench", CONNECTIONS, "-T", SECONDS, "-D", f"n={begin}", "-D",
-                   f"runs={runs.COUNT}", "-D", f"prefix={runs.prefix}")
-    return {"commits/s": done["rate"]}
+    done = with_cost(bench, None, lambda: pgbench(bench, HERE / "one_row.pgbench", CONNECTIONS, "-T", SECONDS,
+                                                  "-D", f"n={begin}", "-D", f"runs={runs.COUNT}",
+                                                  "-D", f"prefix={runs.prefix}"), "transactions")
+    return {"commits/s": done["rate"], "cost": done["cost"]}
 
 
 # -- batches ------------------------------------------------------------------------------------------------------------
 
 def post_batches(bench, token, runs, connections, bodies):
-    done = run([PROGRAMS / "bench_batch_load", bench.server.address, token, runs.prefix, runs.COUNT, connections, bodies])
-    told = json.loads(done.stdout)
-    return {"rows/s": told["rows"] / told["seconds"]}
+    command = [PROGRAMS / "bench_batch_load", bench.server.address, token, runs.prefix, runs.COUNT, connections, bodies]
+    told = with_cost(bench, bench.server, lambda: json.loads(run(command).stdout), "rows")
+    return {"rows/s": told["rows"] / told["seconds"], "cost": told["cost"]}
 
 
 # -- one after the other ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import embed  # noqa: E402
 ROWS = 1000  # of a call
 CALLS = 200  # of a round
 CLIENTS = 4
+AS_THE_SERVER = {"PGOPTIONS": "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"}
 REFERENCE = 9_500  # one-row commits a second: the target in rows is for a machine that makes so many
 
 # The statement's parameters, as bench_batch_load sends them: all of one run, 15 seconds apart, with ids that ascend.
@@ -86,11 +87,11 @@ class Calls:
         with tempfile.NamedTemporaryFile("w", suffix=".pgbench") as script:
             script.write(SCRIPT.format(names=", ".join(self.names)))
             script.flush()
-            done = loads.pgbench(self.bench, script.name, clients, "-t", CALLS // clients, "-D", "n=0",
-                                 "-D", f"clients={clients}",
-                                 environment={"PGOPTIONS": "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"})
+            done = loads.with_cost(self.bench, None, lambda: loads.pgbench(
+                self.bench, script.name, clients, "-t", CALLS // clients, "-D", "n=0", "-D", f"clients={clients}",
+                environment=AS_THE_SERVER), "transactions")
         assert done["transactions"] == CALLS, done
-        return {"rows/s": done["rate"] * ROWS}
+        return {"rows/s": done["rate"] * ROWS, "cost": done["cost"] / ROWS}
 
 
 def measure(bench, report):
@@ -128,5 +129,8 @@ def measure(bench, report):
         "ratio (target >= 0.9)": carbond / many,
         "the same statement by pgbench, 1 client: rows/s": one,
         "ratio to that": carbond / one,
+        "us of CPU a row, load generator and all": taken["carbond"]["cost"],
+        "us of CPU a row of pgbench, 4 clients": taken["pgbench, 4 clients"]["cost"],
+        "ratio of these": taken["pgbench, 4 clients"]["cost"] / taken["carbond"]["cost"],
         "pgbench, 64 clients, a row and a commit each: rows/s": commits,
         f"rows/s, were those {REFERENCE:,} (target >= 60,000)": carbond * REFERENCE / commits})

@@ -13,7 +13,8 @@ def measure(bench, report):
 
     def post(server):
         bench.checkpoint()
-        return loads.rates(loads.post_singles(bench, server, token, posted))
+        told = loads.post_singles(bench, server, token, posted)
+        return {**loads.rates(told), "cost": told["cost"]}
 
     def insert():
         bench.checkpoint()
@@ -26,6 +27,9 @@ def measure(bench, report):
         "emissions/s": carbond["requests/s"],
         "pgbench, 64 clients, a row and a commit each: rows/s": commits,
         "ratio (target >= 2.0)": carbond["requests/s"] / commits,
+        "us of CPU an emission, load generator and all": carbond["cost"],
+        "us of CPU a row of pgbench": taken["pgbench"]["cost"],
+        "ratio of these": taken["pgbench"]["cost"] / carbond["cost"],
         "latency, median ms": carbond["p50"], "latency, 99 % ms": carbond["p99"],
         "emissions/s with --log-level warn": taken["quiet"]["requests/s"],
         "ratio with --log-level warn": taken["quiet"]["requests/s"] / commits})

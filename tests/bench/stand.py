@@ -1,6 +1,7 @@
 """What every measure stands on: a PostgreSQL with default settings, a server on a database of its own, and a tenant with
 one of everything."""
 
+import os
 import pathlib
 import re
 import socket
@@ -47,6 +48,16 @@ def figures_of(server, metric):
             for labels, value in re.findall(rf"^{metric}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE)}
 
 
+def cpu_time(pid):
+    """Seconds that a process has worked, and its children that have ended."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid):
+    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 class Bench:
     """A server on a database of its own, and a tenant with one of everything."""
 
@@ -80,6 +91,17 @@ class Bench:
         """Puts the runs of a loads.Runs into the experiment."""
         self.database.query("insert into runs (id, experiment_id, timestamp) select id::uuid, %s, now() from unnest(%s) id",
                             self.tree.experiment["id"], runs.ids())
+
+    def cpu_time(self, server):
+        """Seconds that PostgreSQL, the server (or None) and the load generators that have ended have worked."""
+        postmaster = (self.cluster.data / "postmaster.pid").read_text().split()[0]
+        seconds = os.times().children_user + os.times().children_system
+        for pid in [postmaster, *children(postmaster), *([server.process.pid] if server else [])]:
+            try:
+                seconds += cpu_time(pid)
+            except FileNotFoundError:
+                pass  # it has just ended: from now on its parent tells its time
+        return seconds
 
     def checkpoint(self):
         """So that nobody pays for the pages that somebody else has left dirty."""
