@@ -86,6 +86,15 @@ def test_runs_are_chosen_among_visible_ones(path):
     assert any(re.search(rf"\bchosen as materialized \( {choice} \)", text) for choice in CHOICES), text
 
 
+@pytest.mark.parametrize("function", [f"{way}_{kind}" for way in ("reachable", "visible")
+                                      for kind in ("projects", "experiments", "runs")] + ["visible_emissions"])
+def test_what_a_user_reaches_is_found_without_a_look_at_every_organization(function, database):
+    """There may be thousands, and this is asked for every emission that a user sends."""
+    plan = database.query(f"explain select from {function}(row(%s, null, false)::caller) x where x.id = %s",
+                          harness.UNKNOWN_ID, harness.UNKNOWN_ID)
+    assert "memberships" in str(plan) and " organizations" not in str(plan)
+
+
 @pytest.fixture(scope="module")
 def tenants(world):
     trees = harness.Tree(world), harness.Tree(world)
