@@ -1,5 +1,6 @@
 #include "api/emission_reader.h"
 
+#include "base/decimal.h"
 #include "base/timestamp.h"
 
 #include <math.h>
@@ -100,60 +101,55 @@ static bool is_digit(const struct text *text) {
     return text->at < text->end && *text->at >= '0' && *text->at <= '9';
 }
 
-/* Adds digits to a whole number, and counts them. */
-static int read_digits(struct text *text, uint64_t *number) {
+/* A number without its point: digits * 10^exponent. */
+struct decimal {
+    uint64_t digits;
+    int significant; /* digits behind the leading zeros: beyond 19 they may not fit */
+    int exponent;
+};
+
+/* Returns how many there are. */
+static int read_digits(struct text *text, struct decimal *decimal) {
     int count = 0;
-    for (; is_digit(text); text->at++, count++)
-        *number = *number * 10 + (uint64_t)(*text->at - '0');
+    for (; is_digit(text); text->at++, count++) {
+        decimal->digits = decimal->digits * 10 + (uint64_t)(*text->at - '0');
+        decimal->significant += decimal->significant > 0 || *text->at != '0';
+    }
     return count;
 }
 
-static bool read_exponent(struct text *text, int *exponent) {
+static bool read_fraction(struct text *text, struct decimal *decimal) {
+    if (text->at == text->end || *text->at != '.')
+        return true;
+    text->at++;
+    int count = read_digits(text, decimal);
+    decimal->exponent -= count;
+    return count > 0;
+}
+
+static bool read_exponent(struct text *text, struct decimal *decimal) {
+    struct decimal exponent = {0};
     if (text->at == text->end || (*text->at != 'e' && *text->at != 'E'))
         return true;
     text->at++;
     bool negative = text->at < text->end && *text->at == '-';
     if (negative || (text->at < text->end && *text->at == '+'))
         text->at++;
-    uint64_t number = 0;
-    int digits = read_digits(text, &number);
-    if (digits == 0 || digits > 3)
-        return false;
-    *exponent += negative ? -(int)number : (int)number;
-    return true;
-}
-
-/* A whole number below 2^53 times or by a power of ten up to 10^22 is right after one operation, since both are exact
- * doubles (W. D. Clinger, How to read floating point numbers accurately, 1990). All else is strtod's. */
-static double value_of(uint64_t digits, int digit_count, int exponent, const char *begin) {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    if (digit_count > 19 || digits >> 53 || exponent < -22 || exponent > 22)
-        return strtod(begin, NULL);
-    return exponent < 0 ? (double)digits / powers[-exponent] : (double)digits * powers[exponent];
+    int count = read_digits(text, &exponent);
+    decimal->exponent += negative ? -(int)exponent.digits : (int)exponent.digits;
+    return count > 0 && count <= 3;
 }
 
 /* As JSON spells numbers; none of ours may be negative. */
 static bool read_number(struct text *text, double *value) {
     const char *begin = text->at;
-    uint64_t digits = 0;
-    int exponent = 0;
-    if (!is_digit(text))
+    struct decimal decimal = {0};
+    int whole = read_digits(text, &decimal);
+    if (whole == 0 || (whole > 1 && *begin == '0') || !read_fraction(text, &decimal) ||
+        !read_exponent(text, &decimal))
         return false;
-    int count = read_digits(text, &digits);
-    if (*begin == '0' && count > 1)
-        return false;
-    if (text->at < text->end && *text->at == '.') {
-        text->at++;
-        int decimals = read_digits(text, &digits);
-        if (decimals == 0)
-            return false;
-        count += decimals;
-        exponent = -decimals;
-    }
-    if (!read_exponent(text, &exponent))
-        return false;
-    *value = value_of(digits, count, exponent, begin);
+    if (decimal.significant > 19 || !decimal_to_double(decimal.digits, decimal.exponent, value))
+        *value = strtod(begin, NULL);
     return isfinite(*value);
 }
 

@@ -35,6 +35,10 @@ static bool reserve(struct buffer *buffer, size_t size) {
     return true;
 }
 
+void buffer_reserve(struct buffer *buffer, size_t size) {
+    reserve(buffer, size);
+}
+
 void buffer_append(struct buffer *buffer, const void *data, size_t size) {
     if (!reserve(buffer, size))
         return;

@@ -13,6 +13,9 @@ struct buffer {
 };
 
 void buffer_free(struct buffer *buffer);
+
+/* Makes room for so many more bytes at once. */
+void buffer_reserve(struct buffer *buffer, size_t size);
 void buffer_append(struct buffer *buffer, const void *data, size_t size);
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_char(struct buffer *buffer, char c);

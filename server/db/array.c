@@ -15,14 +15,14 @@ static void put_word(struct buffer *array, uint32_t value) {
 }
 
 void db_array_begin(struct buffer *array, enum db_type type, size_t count) {
+    const uint32_t head[] = {htonl(count ? DIMENSIONS : 0), NO_FLAGS, htonl((uint32_t)type)};
     array->size = 0;
-    put_word(array, count ? DIMENSIONS : 0);
-    put_word(array, NO_FLAGS);
-    put_word(array, (uint32_t)type);
+    buffer_append(array, head, sizeof head);
     if (!count)
         return;
     put_word(array, (uint32_t)count);
     put_word(array, LOWER_BOUND);
+    buffer_reserve(array, count * (sizeof(uint32_t) + sizeof(struct id)));
 }
 
 void db_array_null(struct buffer *array) {
@@ -34,16 +34,25 @@ void db_array_bytes(struct buffer *array, const void *data, size_t size) {
     buffer_append(array, data, size);
 }
 
+/* The size and the value in one piece: there are twenty of them in each emission. */
+static void put_small(struct buffer *array, const void *data, size_t size) {
+    unsigned char element[sizeof(uint32_t) + sizeof(struct id)];
+    uint32_t word = htonl((uint32_t)size);
+    memcpy(element, &word, sizeof word);
+    memcpy(element + sizeof word, data, size);
+    buffer_append(array, element, sizeof word + size);
+}
+
 void db_array_boolean(struct buffer *array, bool value) {
-    db_array_bytes(array, &(unsigned char){value}, 1);
+    put_small(array, &(unsigned char){value}, 1);
 }
 
 void db_array_integer(struct buffer *array, int32_t value) {
-    db_array_bytes(array, &(uint32_t){htonl((uint32_t)value)}, sizeof(uint32_t));
+    put_small(array, &(uint32_t){htonl((uint32_t)value)}, sizeof(uint32_t));
 }
 
 static void put_long(struct buffer *array, uint64_t value) {
-    db_array_bytes(array, &(uint64_t){htobe64(value)}, sizeof value);
+    put_small(array, &(uint64_t){htobe64(value)}, sizeof value);
 }
 
 void db_array_double(struct buffer *array, double value) {
@@ -57,7 +66,7 @@ void db_array_timestamp(struct buffer *array, int64_t value) {
 }
 
 void db_array_id(struct buffer *array, const struct id *value) {
-    db_array_bytes(array, value->bytes, sizeof value->bytes);
+    put_small(array, value->bytes, sizeof value->bytes);
 }
 
 struct db_value db_array_value(const struct buffer *array) {
