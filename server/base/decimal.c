@@ -7,7 +7,8 @@
 /* One operation on two exact numbers has a result that is rounded once (W. D. Clinger, How to read floating point numbers
  * accurately, 1990). A long double of x86 holds any 64 bits and powers of ten up to 10^27 exactly. Its result is rounded
  * again to a double's 53 bits; that is right unless the 11 bits that go stand so near to one half that the first rounding
- * may have crossed it. (Under valgrind, whose long doubles have 53 bits, the last bit may be off.) Elsewhere a double has to do, which holds 53 bits and powers up to 10^22. */
+ * may have crossed it. (Valgrind computes long doubles with 53 bits: there the last bit may be off.) Elsewhere a double has
+ * to do, which holds 53 bits and powers up to 10^22. */
 
 #if defined(__x86_64__) && LDBL_MANT_DIG == 64
 
