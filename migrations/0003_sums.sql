@@ -1,5 +1,5 @@
 -- What reports are made of, so that their cost does not grow with the number of emissions. Both tables are written by
--- the one statement that stores emissions (server/sql/emission_store.sql), from what it really inserted; a report adds up
+-- the one statement that stores emissions (server/sql/emission_store.sql or emission_append.sql), from what it really inserted; a report adds up
 --
 --   run_sums        the totals of the runs that lie wholly in its range,
 --   emission_hours  whole hours of the runs that straddle an edge of it, and
@@ -119,13 +119,17 @@ begin
     if not exists (select from runs where id = of_run) then
         return true;
     end if;
-    insert into emission_hours
-        select run_id, hour, emissions_count, emissions_sum, cpu_energy, gpu_energy, ram_energy, energy_consumed, duration,
-               cpu_power, cpu_power_count, gpu_power, gpu_power_count, ram_power, ram_power_count,
-               emissions_rate, emissions_rate_count, cpu_utilization_percent, cpu_utilization_percent_count,
-               gpu_utilization_percent, gpu_utilization_percent_count, ram_utilization_percent, ram_utilization_percent_count
-          from raw_hours
-         where run_id = of_run;
+    with raw as materialized (
+        select * from raw_hours where run_id = of_run
+    ), hours as (
+        insert into emission_hours
+            select run_id, hour, emissions_count, emissions_sum, cpu_energy, gpu_energy, ram_energy, energy_consumed,
+                   duration, cpu_power, cpu_power_count, gpu_power, gpu_power_count, ram_power, ram_power_count,
+                   emissions_rate, emissions_rate_count, cpu_utilization_percent, cpu_utilization_percent_count,
+                   gpu_utilization_percent, gpu_utilization_percent_count,
+                   ram_utilization_percent, ram_utilization_percent_count
+              from raw
+    )
     insert into run_sums
         select run_id, min(first_timestamp), max(last_timestamp), sum(emissions_count), sum(emissions_sum), sum(cpu_energy),
                sum(gpu_energy), sum(ram_energy), sum(energy_consumed), sum(duration),
@@ -134,8 +138,7 @@ begin
                sum(cpu_utilization_percent), sum(cpu_utilization_percent_count),
                sum(gpu_utilization_percent), sum(gpu_utilization_percent_count),
                sum(ram_utilization_percent), sum(ram_utilization_percent_count)
-          from raw_hours
-         where run_id = of_run
+          from raw
          group by run_id;
     return true;
 exception when lock_not_available then
@@ -146,6 +149,13 @@ $$;
 -- What is there already. No writer may come between.
 lock table emissions in share mode;
 select count(rebuild_sums(r.id)) from runs r;
+
+-- A mean; null over nothing. PostgreSQL takes a quotient too small for a double for an error: it is 0.
+create function mean_of(total double precision, values_count numeric) returns double precision language sql immutable as $$
+    select case when values_count = 0 then null
+                when total < values_count * 1e-300::double precision then 0
+                else total / values_count end
+$$;
 
 -- The tree beside each run's totals, as in 0002_reach.sql.
 create view live_run_sums as

@@ -11,7 +11,8 @@
 --                                                                        until the end
 --   move what came meanwhile  (the same)
 --   attach                    SHARE UPDATE EXCLUSIVE on emissions        other makers of partitions alone; it reads all of
---                                                                        the default partition, hence the second kind of
+--                                                                        the default partition, and who reads a run's
+--                                                                        emissions waits for that: hence the second kind of
 --                                                                        month in missing_emission_partitions
 --
 -- A reader that waits for the default partition has already looked up which others there are. It would miss the rows that
@@ -95,6 +96,16 @@ begin
 end
 $$;
 
+-- Raises lock_not_available if somebody reads emissions right now: then there is no use in moving rows. Leaves no lock.
+create function try_to_lock_emissions() returns void language plpgsql as $$
+begin
+    lock table only emissions in access exclusive mode;
+    raise sqlstate 'CBOND' using message = 'it was to be had';
+exception when sqlstate 'CBOND' then
+    return;
+end
+$$;
+
 -- Makes a month's partition. Answers how many rows moved into it; raises lock_not_available when somebody was in the way.
 create function make_emission_partition(month timestamptz) returns bigint language plpgsql
 set timezone = 'UTC' set lock_timeout = '100ms' as $$
@@ -104,6 +115,9 @@ declare
     late bigint;
 begin
     execute format('create table %I (like emissions including all)', name);
+    if exists (select from emissions_default where timestamp >= month and timestamp < month_after(month)) then
+        perform try_to_lock_emissions();
+    end if;
     moved := move_strays(month);
     if moved > 0 then
         lock table only emissions in access exclusive mode;

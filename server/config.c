@@ -85,7 +85,7 @@ static const struct option_row options[] = {
     {"connection-limit", CONFIG_SERVE, NUMBER, AT(connection_limit), .environment = true, .fallback = "4096", .minimum = 8,
      .maximum = 1000000, .help = "open connections of clients"},
     {"body-memory", CONFIG_SERVE, NUMBER, AT(body_memory), .environment = true, .fallback = "256", .minimum = 16,
-     .maximum = 1000000, .help = "MiB that the bodies of all requests may take together; beyond that the answer is 503"},
+     .maximum = 1000000, .help = "MiB that the bodies of all requests may take together (a batch unpacks 16 more, on a worker); beyond that 503"},
     {"idle-timeout", CONFIG_SERVE, NUMBER, AT(idle_timeout), .environment = true, .fallback = "60", .minimum = 1,
      .maximum = 3600, .help = "seconds until a silent connection is closed"},
     {"statement-timeout", CONFIG_SERVE, NUMBER, AT(statement_timeout), .environment = true, .fallback = "30", .minimum = 1,

@@ -80,6 +80,10 @@ static int run(const struct command *command, int argc, char **argv) {
         fprintf(stderr, "carbond: %s (--help tells the options)\n", wrong);
     else if (config.help)
         status = print_command_help(command);
+    else if (config.database_url && !db_url_is_valid(config.database_url))
+        fprintf(stderr,
+                "carbond: --database-url is no connection string of PostgreSQL (in a password, %% is %%25 "
+                "and / is %%2F)\n");
     else
         status = command->run(&config);
     config_free(&config);

@@ -5,6 +5,9 @@
 
 static const char LIST[] = "emissions";
 
+/* Some programs begin every text with it. */
+static const char BYTE_ORDER_MARK[] = "\xEF\xBB\xBF";
+
 /* Of a member that nobody knows, or of a list that another one replaces; what is larger is taken for malformed rather
  * than parsed. */
 enum { IGNORED_SIZE = 64 * 1024 };
@@ -21,6 +24,8 @@ static const char *skip_space(const char *at, const char *end) {
 
 bool batch_read_lines(const char *text, size_t size, batch_element *element, void *context) {
     const char *end = text + size;
+    if (size >= strlen(BYTE_ORDER_MARK) && memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+        text += strlen(BYTE_ORDER_MARK);
     for (const char *line = text, *next; line < end; line = next) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         const char *line_end = newline ? newline : end;

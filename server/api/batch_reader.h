@@ -18,6 +18,6 @@ enum batch_found {
     BATCH_NO_LIST, /* well-formed so far, but without the list */
 };
 
-/* {"emissions": [element, ...]}: other members are ignored, the last of several lists counts. What an element is, is left
+/* {"emissions": [element, ...]}: other members are ignored (up to 64 KiB each), the last of several lists counts. What an element is, is left
  * to the callback, which must stop at one that is no JSON; all around the elements is checked here. */
 enum batch_found batch_read_document(const char *text, size_t size, batch_element *element, void *context);

@@ -4,6 +4,7 @@
 #include "api/refusal.h"
 #include "api/validate.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "statements.h"
 
 #include <stdio.h>
@@ -114,10 +115,13 @@ void call_reply_outcome(struct call *call, enum db_outcome outcome) {
     case DB_AWAY: refusal_reply(REFUSAL_AWAY, call->request); return;
     case DB_TAKEN: refusal_reply(REFUSAL_TAKEN, call->request); return;
     case DB_REFUSED:
-        faults_add(&call->faults, "body", NULL, "value_error",
-                   "The database does not take one of the values");
-        faults_reply(&call->faults, call->request);
-        return;
+        if (call->route->body) {
+            faults_add(&call->faults, "body", NULL, "value_error", REFUSED_VALUE);
+            faults_reply(&call->faults, call->request);
+            return;
+        }
+        log_error("the database refuses what nobody sent", "route", call->route->path);
+        break;
     case DB_OK:
     case DB_FAILED: break;
     }

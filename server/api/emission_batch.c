@@ -79,20 +79,20 @@ static void group_free(struct group *group) {
     free(group);
 }
 
-static bool grow(void **array, size_t count, size_t size) {
-    void *larger = realloc(*array, count * size);
-    if (larger)
-        *array = larger;
-    return larger != NULL;
-}
-
 static bool make_room(struct group *group) {
     if (group->job.count < group->capacity)
         return true;
     size_t capacity = group->capacity ? 2 * group->capacity : FIRST_CAPACITY;
-    if (!grow((void **)&group->job.emissions, capacity, sizeof *group->job.emissions) ||
-        !grow((void **)&group->job.verdicts, capacity, sizeof *group->job.verdicts) ||
-        !grow((void **)&group->indexes, capacity, sizeof *group->indexes))
+    struct emission *emissions = realloc(group->job.emissions, capacity * sizeof *emissions);
+    if (emissions)
+        group->job.emissions = emissions;
+    unsigned char *verdicts = realloc(group->job.verdicts, capacity * sizeof *verdicts);
+    if (verdicts)
+        group->job.verdicts = verdicts;
+    size_t *indexes = realloc(group->indexes, capacity * sizeof *indexes);
+    if (indexes)
+        group->indexes = indexes;
+    if (!emissions || !verdicts || !indexes)
         return false;
     group->capacity = capacity;
     return true;
@@ -188,7 +188,7 @@ static bool read_elements(struct call *call, struct group *group, const char *te
     if (group->out_of_memory)
         refusal_reply(REFUSAL_FAILED, call->request);
     else if (group->too_many)
-        http_reply_error(call->request, 413, "A batch has at most 10000 emissions");
+        refusal_reply(REFUSAL_TOO_MANY, call->request);
     else if (found == BATCH_NO_LIST)
         refuse_body(call, "missing", "The body should be an object with a list of emissions");
     else
@@ -229,10 +229,14 @@ static void reject_refused(struct group *group, size_t i) {
         [INGEST_FORBIDDEN] = REFUSAL_FORBIDDEN,
     };
     enum ingest_verdict verdict = (enum ingest_verdict)group->job.verdicts[i];
+    if (group->refused.listed == LISTED) { /* nobody will see it */
+        group->refused.count++;
+        return;
+    }
     json_t *id = id_of_emission(&group->job.emissions[i]);
     if (verdict == INGEST_REFUSED) {
         reject(&group->refused, group->indexes[i], 422, id,
-               json_pack("[{s:[s],s:s,s:s}]", "loc", "body", "msg", EMISSION_REFUSED, "type", "value_error"));
+               json_pack("[{s:[s],s:s,s:s}]", "loc", "body", "msg", REFUSED_VALUE, "type", "value_error"));
         return;
     }
     reject(&group->refused, group->indexes[i], refusal_status(refusals[verdict]), id,
@@ -278,11 +282,12 @@ static char *account(struct group *group) {
 }
 
 static void reply_group(struct group *group) {
-    metric_count(&ingest_metrics.rejected, (int64_t)group->unread.count);
-    if (group->job.outcome == INGEST_DONE)
-        http_reply_json(group->request, 200, account(group));
-    else
+    if (group->job.outcome != INGEST_DONE) {
         refusal_reply(emission_refusal(group->job.outcome), group->request);
+        return;
+    }
+    metric_count(&ingest_metrics.rejected, (int64_t)group->unread.count);
+    http_reply_json(group->request, 200, account(group));
 }
 
 static void answer(struct ingest_job *job) {

@@ -136,8 +136,10 @@ static bool read_exponent(struct text *text, struct decimal *decimal) {
     if (negative || (text->at < text->end && *text->at == '+'))
         text->at++;
     int count = read_digits(text, &exponent);
+    if (count == 0 || count > 3)
+        return false;
     decimal->exponent += negative ? -(int)exponent.digits : (int)exponent.digits;
-    return count > 0 && count <= 3;
+    return true;
 }
 
 /* As JSON spells numbers; none of ours may be negative. */

@@ -2,6 +2,8 @@
 
 #include "api/call.h"
 
+#include <assert.h>
+
 bool emission_sender_at_once(const struct api *api, const struct http_request *request,
                              struct ingest_job *job) {
     if (api->auth->none) {
@@ -24,10 +26,10 @@ void emission_sender_of_call(const struct call *call, struct ingest_job *job) {
 
 enum refusal emission_refusal(enum ingest_outcome outcome) {
     static const enum refusal refusals[] = {
-        [INGEST_DONE] = REFUSAL_FAILED,
         [INGEST_NOBODY] = REFUSAL_NO_CREDENTIALS,
         [INGEST_AWAY] = REFUSAL_AWAY,
         [INGEST_FAILED] = REFUSAL_FAILED,
     };
+    assert(outcome != INGEST_DONE);
     return refusals[outcome];
 }

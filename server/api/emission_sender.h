@@ -7,9 +7,6 @@
 struct api;
 struct call;
 
-/* Why one of an emission's values was refused by the database: more would quote it. */
-#define EMISSION_REFUSED "The database does not take one of the values"
-
 /* Without asking the database: false where the credentials are such that it must be asked. */
 bool emission_sender_at_once(const struct api *api, const struct http_request *request,
                              struct ingest_job *job);

@@ -30,7 +30,7 @@ static void reply_id(const struct single *single) {
 
 static void reply_refused(struct http_request *request) {
     struct faults faults = {0};
-    faults_add(&faults, "body", NULL, "value_error", EMISSION_REFUSED);
+    faults_add(&faults, "body", NULL, "value_error", REFUSED_VALUE);
     faults_reply(&faults, request);
 }
 

@@ -4,10 +4,12 @@ static const struct {
     int status;
     const char *sentence;
 } refusals[] = {
-    [REFUSAL_NO_CREDENTIALS] = {401, "Credentials are needed: x-api-token, a bearer token, or a session"},
+    [REFUSAL_NO_CREDENTIALS] =
+        {401, "Credentials are missing, or nobody holds them: x-api-token, a bearer token, or a session"},
     [REFUSAL_FORBIDDEN] = {403, "These credentials do not allow this"},
     [REFUSAL_NO_RUN] = {404, "There is no run with this id"},
     [REFUSAL_TOO_LARGE] = {413, "The body is too large"},
+    [REFUSAL_TOO_MANY] = {413, "A batch has at most 10000 emissions"}, /* EMISSION_BATCH_SIZE */
     [REFUSAL_OVERLOADED] = {503, "Too much to do: try again"},
     [REFUSAL_AWAY] = {503, "The database is away or too slow: try again"},
     [REFUSAL_TAKEN] = {409, "This e-mail address is taken"},

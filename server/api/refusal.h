@@ -8,6 +8,7 @@ enum refusal {
     REFUSAL_FORBIDDEN,
     REFUSAL_NO_RUN,
     REFUSAL_TOO_LARGE,
+    REFUSAL_TOO_MANY,
     REFUSAL_OVERLOADED,
     REFUSAL_AWAY,
     REFUSAL_TAKEN,
@@ -16,6 +17,9 @@ enum refusal {
 
 int refusal_status(enum refusal refusal);
 const char *refusal_sentence(enum refusal refusal);
+
+/* Of a fault whose value the database refuses: what it says itself would quote it. */
+#define REFUSED_VALUE "The database does not take one of the values"
 
 /* Leaves the reply. */
 void refusal_reply(enum refusal refusal, struct http_request *request);

@@ -64,7 +64,7 @@ static bool is_fresh(const struct entry *entry, int64_t now) {
     return entry->asked && now - entry->asked < LIFE;
 }
 
-/* Keeps what is fresh; nothing at all if that leaves too little room. */
+/* Keeps what is fresh, as far as there is room. */
 void token_cache_begin(struct token_cache *cache, size_t tokens) {
     if (cache->count + tokens <= TOKEN_CACHE_SIZE)
         return;
@@ -125,10 +125,11 @@ static bool take_holder(void *context, const struct db_row *row) {
     return true;
 }
 
-enum db_outcome token_cache_refresh(struct token_cache *cache, struct db *db) {
+enum db_outcome token_cache_refresh(struct token_cache *cache, struct db *db, size_t *asked) {
     /* An answer is as old as its question. */
     int64_t now = clock_monotonic();
     size_t count = collect_due(cache, now);
+    *asked = count;
     db_array_begin(&cache->asked, DB_BYTES, count);
     for (size_t i = 0; i < count; i++) {
         struct entry *entry = cache->asked_for[i];

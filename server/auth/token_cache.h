@@ -40,8 +40,8 @@ size_t token_cache_count(const struct token_cache *cache);
 /* Notes that a token is in use. True if it is known well enough for now. */
 bool token_cache_use(struct token_cache *cache, const struct secret_digest *token);
 
-/* Asks for all tokens in use that are old or soon will be. */
-enum db_outcome token_cache_refresh(struct token_cache *cache, struct db *db);
+/* Asks for all tokens in use that are old or soon will be; *asked is how many. */
+enum db_outcome token_cache_refresh(struct token_cache *cache, struct db *db, size_t *asked);
 
 /* Whom a token stands for that was in use before the refresh. */
 const struct token_holder *token_cache_holder(const struct token_cache *cache,

@@ -237,6 +237,7 @@ int command_serve(const struct config *config) {
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGHUP); /* the terminal is gone */
     signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     int status = EXIT_FAILED;

@@ -1,5 +1,6 @@
 #include "db/connection.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/metrics.h"
@@ -98,8 +99,11 @@ void db_interrupt(struct db *db) {
 
 /* ---- connecting */
 
-/* Compiling a statement (JIT) takes longer than any of ours should run. A statement whose client is gone ends, too. */
-#define SESSION "-c timezone=UTC -c jit=off -c statement_timeout=%ds -c client_connection_check_interval=1s"
+/* Compiling a statement (JIT) takes longer than any of ours should run. A statement whose client is gone ends, too. What
+ * waits for a lock must then see what its holder has done. */
+#define SESSION                                                                                              \
+    "-c timezone=UTC -c jit=off -c statement_timeout=%ds -c client_connection_check_interval=1s"             \
+    " -c default_transaction_isolation=read\\ committed"
 
 /* One plan whatever the values, since planning takes longer than a small batch; and one that goes by indexes whatever the
  * statistics, since it may be made while the tables are nearly empty, and is kept. */
@@ -107,10 +111,48 @@ void db_interrupt(struct db *db) {
     " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off"                    \
     " -c enable_mergejoin=off"
 
+/* Of a password with a slash, what stands before it is taken for the port. */
+static bool has_proper_port(const PQconninfoOption *options) {
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (strcmp(option->keyword, "port") == 0 && option->val)
+            return option->val[strspn(option->val, "0123456789,")] == '\0';
+    return true;
+}
+
+bool db_url_is_valid(const char *url) {
+    PQconninfoOption *options = *url ? PQconninfoParse(url, NULL) : NULL;
+    bool valid = options && has_proper_port(options);
+    PQconninfoFree(options);
+    return valid;
+}
+
+/* What the URL asks of the session, before what we do. False when out of memory. */
+static bool add_own_options(const char *url, struct buffer *session) {
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    for (PQconninfoOption *option = options; option && option->keyword; option++) {
+        if (strcmp(option->keyword, "options") != 0 || !option->val)
+            continue;
+        buffer_text(session, option->val);
+        buffer_char(session, ' ');
+    }
+    PQconninfoFree(options);
+    return options != NULL;
+}
+
+static bool write_session(const struct db_settings *settings, struct buffer *session) {
+    char ours[sizeof SESSION + 16];
+    snprintf(ours, sizeof ours, SESSION, settings->statement_timeout);
+    if (!add_own_options(settings->url, session))
+        return false;
+    buffer_text(session, ours);
+    buffer_text(session, settings->key_lookups ? KEY_LOOKUPS : "");
+    return !session->failed;
+}
+
+/* NULL when out of memory. */
 static PGconn *open_connection(const struct db_settings *settings) {
-    char options[256];
-    snprintf(options, sizeof options, SESSION "%s", settings->statement_timeout,
-             settings->key_lookups ? KEY_LOOKUPS : "");
+    struct buffer session = {0};
+    PGconn *connection = NULL;
     /* What stands before the URL it may override; what stands behind it is ours. */
     static const char *const names[] = {
         "connect_timeout",  "fallback_application_name",
@@ -119,8 +161,13 @@ static PGconn *open_connection(const struct db_settings *settings) {
         "dbname",           "client_encoding",
         "options",          NULL,
     };
-    const char *values[] = {"2", "carbond", "10", "5", "3", "20000", settings->url, "UTF8", options, NULL};
-    return PQconnectdbParams(names, values, 1);
+    if (write_session(settings, &session)) {
+        const char *values[] = {"2",     "carbond",     "10",   "5",          "3",
+                                "20000", settings->url, "UTF8", session.data, NULL};
+        connection = PQconnectdbParams(names, values, 1);
+    }
+    buffer_free(&session);
+    return connection;
 }
 
 static void note(struct db *db, const char *message) {
@@ -157,10 +204,14 @@ static bool connect_now(struct db *db) {
         disconnect(db);
         return false;
     }
+    return true;
+}
+
+/* Not when it can be reached: it must also do what it is asked. */
+static void log_back(struct db *db) {
     if (db->away_logged)
         log_info("database is back");
     db->away_logged = false;
-    return true;
 }
 
 /* PostgreSQL says nothing on an idle connection but that it ends it: better to see that now than to lose a statement
@@ -311,6 +362,8 @@ static int attempt(struct db *db, const struct db_statement *statement, const st
         PQclear(result);
     if (over || PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);
+    if (outcome == DB_OK)
+        log_back(db);
     return outcome;
 }
 

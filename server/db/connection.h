@@ -15,6 +15,10 @@ struct db_settings {
     bool key_lookups;         /* for statements that only look rows up by their keys: see connection.c */
 };
 
+/* Whether libpq can read the connection string, or URI. What is wrong with it nobody should print: it may quote the
+ * password. */
+bool db_url_is_valid(const char *url);
+
 struct db;
 
 enum db_outcome {

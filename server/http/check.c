@@ -10,6 +10,7 @@ struct framing {
     int hosts;
     int lengths;
     int codings;
+    bool odd_name;
     bool odd_length;
     bool odd_coding;
 };
@@ -18,11 +19,24 @@ static bool is_number(const char *text) {
     return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
+/* A token of RFC 9110. A blank before the colon would hide a header from us, and not from a proxy before us. */
+static bool is_token(const char *name) {
+    return *name && name[strspn(name, "!#$%&'*+-.^_`|~0123456789"
+                                      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")] == '\0';
+}
+
+/* Of a value that goes on in the next line, libmicrohttpd puts the rest behind the name. */
+static bool hides(const char *name, const char *framing) {
+    return strlen(name) > strlen(framing) && strncasecmp(name, framing, strlen(framing)) == 0;
+}
+
 static enum MHD_Result look(void *context, enum MHD_ValueKind kind, const char *name, const char *value) {
     struct framing *framing = context;
     (void)kind;
     if (!value)
         value = "";
+    framing->odd_name |= !is_token(name) || hides(name, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+                         hides(name, MHD_HTTP_HEADER_TRANSFER_ENCODING);
     if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
         framing->hosts++;
     } else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
@@ -38,6 +52,8 @@ static enum MHD_Result look(void *context, enum MHD_ValueKind kind, const char *
 const char *check_headers(const struct http_request *request, const char *version) {
     struct framing framing = {0};
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, look, &framing);
+    if (framing.odd_name)
+        return "A header is not properly written";
     if (framing.lengths && framing.codings)
         return "Content-Length and Transfer-Encoding exclude each other";
     if (framing.lengths > 1)

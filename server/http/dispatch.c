@@ -193,7 +193,8 @@ static enum MHD_Result take_body(struct http_request *request, const char *data,
     const struct http_route *route = request->match.route;
     if (request->phase == HTTP_PHASE_BODY && route->body != HTTP_BODY_NONE)
         keep_body(request, data, *size);
-    request->discarded += *size;
+    else
+        request->discarded += *size;
     *size = 0;
     return request->discarded > DISCARD_LIMIT ? MHD_NO : MHD_YES;
 }

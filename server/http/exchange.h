@@ -14,7 +14,7 @@ enum http_phase {
     HTTP_PHASE_HEAD, /* the request line is read, the headers not yet */
     HTTP_PHASE_BODY, /* the body is kept */
     HTTP_PHASE_DISCARD, /* the reply is known; the body is read and forgotten, so that the client reads our reply */
-    HTTP_PHASE_HANDLED, /* on a lane, or back from it */
+    HTTP_PHASE_HANDLED, /* on a lane or deferred, or back from there */
     HTTP_PHASE_ANSWERED,
 };
 
@@ -39,7 +39,8 @@ struct http_reply {
 struct http_request {
     struct http_server *server;
     struct MHD_Connection *connection;
-    /* The connection holds it until libmicrohttpd has completed it; a lane holds it while it works. */
+    /* The connection holds it until libmicrohttpd has completed it; a lane while it works; who deferred it until it is
+     * answered. */
     atomic_int holders;
     enum http_phase phase;
     const char *method;
@@ -67,5 +68,5 @@ void http_request_release(struct http_request *request);
 /* Compresses the reply if the client likes that. On the handler's thread. */
 void http_reply_finish(struct http_request *request);
 
-/* Hands the reply to libmicrohttpd. On the event thread, or for a stream on the handler's. */
+/* Hands the reply to libmicrohttpd. On the event thread. */
 enum MHD_Result http_reply_send(struct http_request *request);

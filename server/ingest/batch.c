@@ -1,6 +1,7 @@
 #include "ingest/batch.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "db/array.h"
 #include "ingest/ingest_metrics.h"
 #include "statements.h"
@@ -168,6 +169,7 @@ static bool put_parameters(struct batch *batch, struct batch_row *rows, size_t c
 struct reading {
     struct batch_row *rows;
     size_t count;
+    size_t stored; /* as the statement counts */
 };
 
 /* The next number of an array's text, {7,8,9}; 0 at its end. */
@@ -191,26 +193,40 @@ static void judge_pairs(const struct reading *reading, const char *pairs, enum i
 }
 
 static bool take_answer(void *context, const struct db_row *row) {
-    const struct reading *reading = context;
+    struct reading *reading = context;
     const char *duplicates = row->columns[2];
     judge_pairs(reading, row->columns[0], INGEST_NO_RUN);
     judge_pairs(reading, row->columns[1], INGEST_FORBIDDEN);
     size_t number;
     while (duplicates && (number = next_number(&duplicates)))
         *reading->rows[number - 1].verdict = INGEST_DUPLICATE;
+    reading->stored = strtoul(row->columns[3], NULL, 10);
     return true;
 }
 
-/* Of an emission that is in the batch twice, the statement tells only that it is stored. */
-static void judge_repeats(struct batch_row *rows, size_t count) {
-    const struct emission *stored = NULL;
+/* Of an emission that is in the batch twice, the statement tells only that it is stored. Returns how many are. */
+static size_t judge_repeats(struct batch_row *rows, size_t count) {
+    const struct emission *last = NULL;
+    size_t stored = 0;
     for (size_t i = 0; i < count; i++) {
         if (*rows[i].verdict != INGEST_STORED)
             continue;
-        if (stored && emission_compare(stored, rows[i].emission) == 0)
+        if (last && emission_compare(last, rows[i].emission) == 0)
             *rows[i].verdict = INGEST_DUPLICATE;
-        stored = rows[i].emission;
+        else
+            stored++;
+        last = rows[i].emission;
     }
+    return stored;
+}
+
+/* Nobody is told that an emission is stored unless the statement counts it, too. */
+static enum db_outcome check_count(const struct reading *reading, size_t stored) {
+    if (stored == reading->stored)
+        return DB_OK;
+    log_error("a batch was misread", "stored", log_number((long long)reading->stored).text, "read",
+              log_number((long long)stored).text);
+    return DB_FAILED;
 }
 
 /* ---- the whole */
@@ -228,7 +244,7 @@ static bool are_usual(const struct batch_row *rows, size_t count) {
 
 static enum db_outcome attempt(struct db *db, const struct db_value *values, struct batch_row *rows,
                                size_t count) {
-    struct reading reading = {rows, count};
+    struct reading reading = {.rows = rows, .count = count};
     bool usual = are_usual(rows, count);
     const struct db_statement *statement = usual ? &sql_emission_append : &sql_emission_store;
     for (size_t i = 0; i < count; i++)
@@ -236,7 +252,9 @@ static enum db_outcome attempt(struct db *db, const struct db_value *values, str
     enum db_outcome outcome = db_query_values(db, statement, values, take_answer, &reading);
     for (size_t i = 0; outcome != DB_OK && i < count; i++)
         rows[i].job->fresh = false;
-    return usual && outcome == DB_TAKEN ? attempt(db, values, rows, count) : outcome;
+    if (usual && outcome == DB_TAKEN)
+        return attempt(db, values, rows, count);
+    return outcome == DB_OK ? check_count(&reading, judge_repeats(rows, count)) : outcome;
 }
 
 enum db_outcome batch_store(struct batch *batch, struct db *db, struct batch_row *rows, size_t count) {
@@ -249,6 +267,5 @@ enum db_outcome batch_store(struct batch *batch, struct db *db, struct batch_row
         return outcome;
     metric_observe(&ingest_metrics.commit, clock_monotonic() - began);
     metric_observe(&ingest_metrics.batch, (int64_t)count);
-    judge_repeats(rows, count);
     return DB_OK;
 }

@@ -22,7 +22,7 @@ enum ingest_verdict {
 enum ingest_outcome {
     INGEST_DONE,   /* each emission has its verdict, and what is stored is committed */
     INGEST_NOBODY, /* nobody holds the token */
-    INGEST_AWAY, /* the database was away for too long; some may be stored: sent again, they are duplicates */
+    INGEST_AWAY, /* the database was away for too long; some may be stored: with the same ids again, duplicates */
     INGEST_FAILED, /* a mistake of ours: logged */
 };
 

@@ -23,6 +23,7 @@ struct writer {
     struct db *db;
     struct batch_row *rows; /* of the batch that is being stored */
     size_t row_capacity;
+    int64_t told_entries; /* of the cache, in the gauge */
     pthread_t thread;
     bool started;
 };
@@ -32,10 +33,6 @@ struct writer {
 static bool is_out_of_patience(const struct writer *writer, const struct ingest_job *job) {
     return ingest_queue_is_closed(writer->queue) ||
            clock_monotonic() - job->arrived >= (int64_t)writer->settings->patience * 1000;
-}
-
-static void give_up(struct ingest_job *job, enum ingest_outcome outcome) {
-    job->outcome = outcome;
 }
 
 static void pause_while_away(void) {
@@ -53,17 +50,32 @@ static size_t count_jobs(const struct ingest_job *jobs) {
 
 /* Notes what tokens are in use. True if all of them are known well enough. */
 static bool tokens_are_known(struct writer *writer, const struct ingest_job *jobs) {
-    int64_t hits = 0, misses = 0;
+    int64_t hits = 0;
+    bool all_known = true;
     for (const struct ingest_job *job = jobs; job; job = job->next) {
         if (!job->by_token)
             continue;
         bool known = token_cache_use(writer->tokens, &job->token);
-        *(known ? &hits : &misses) += 1;
+        hits += known;
+        all_known = all_known && known;
     }
     metric_count(&ingest_metrics.token_hits, hits);
-    metric_count(&ingest_metrics.token_misses, misses);
-    metric_set(&ingest_metrics.token_entries, (int64_t)token_cache_count(writer->tokens));
-    return misses == 0;
+    return all_known;
+}
+
+/* The gauge is the sum of all writers' caches. */
+static void tell_entries(struct writer *writer) {
+    int64_t entries = (int64_t)token_cache_count(writer->tokens);
+    metric_change(&ingest_metrics.token_entries, entries - writer->told_entries);
+    writer->told_entries = entries;
+}
+
+static enum db_outcome refresh_tokens(struct writer *writer) {
+    size_t asked;
+    enum db_outcome outcome = token_cache_refresh(writer->tokens, writer->db, &asked);
+    metric_count(&ingest_metrics.token_misses, (int64_t)asked);
+    tell_entries(writer);
+    return outcome;
 }
 
 /* True if there is a job left that waits for its token to be looked up. */
@@ -73,7 +85,7 @@ static bool give_up_impatient(const struct writer *writer, struct ingest_job *jo
         if (!job->by_token || job->outcome != INGEST_DONE)
             continue;
         if (is_out_of_patience(writer, job))
-            give_up(job, INGEST_AWAY);
+            job->outcome = INGEST_AWAY;
         else
             left = true;
     }
@@ -82,8 +94,7 @@ static bool give_up_impatient(const struct writer *writer, struct ingest_job *jo
 
 static enum db_outcome look_up_tokens(struct writer *writer, struct ingest_job *jobs) {
     enum db_outcome outcome;
-    while ((outcome = token_cache_refresh(writer->tokens, writer->db)) == DB_AWAY &&
-           give_up_impatient(writer, jobs))
+    while ((outcome = refresh_tokens(writer)) == DB_AWAY && give_up_impatient(writer, jobs))
         pause_while_away();
     return outcome;
 }
@@ -106,7 +117,7 @@ static void settle_senders(struct writer *writer, struct ingest_job *jobs) {
         if (outcome == DB_OK)
             settle_sender(writer, job);
         else
-            give_up(job, INGEST_FAILED);
+            job->outcome = INGEST_FAILED;
     }
 }
 
@@ -138,7 +149,7 @@ static size_t drop_impatient(const struct writer *writer, struct batch_row *rows
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (is_out_of_patience(writer, rows[i].job))
-            give_up(rows[i].job, INGEST_AWAY);
+            rows[i].job->outcome = INGEST_AWAY;
         else
             rows[kept++] = rows[i];
     }
@@ -164,7 +175,7 @@ static void store(struct writer *writer, struct batch_row *rows, size_t count) {
     case DB_TAKEN: break;
     case DB_FAILED:
         for (size_t i = 0; i < count; i++)
-            give_up(rows[i].job, INGEST_FAILED);
+            rows[i].job->outcome = INGEST_FAILED;
         return;
     }
     if (count == 1) {
@@ -182,7 +193,7 @@ static void store_jobs(struct writer *writer, struct ingest_job *jobs) {
     bool room = make_room(writer, total);
     for (struct ingest_job *job = jobs; job; job = job->next) {
         if (!room)
-            give_up(job, INGEST_FAILED);
+            job->outcome = INGEST_FAILED;
         else if (job->outcome == INGEST_DONE)
             add_rows(writer, job, &count);
     }

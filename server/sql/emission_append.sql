@@ -21,6 +21,7 @@ with {senders}, stored as (
      order by run_id
     on conflict (run_id) do update set {add_to_totals}
 ), {missed}
-select (select array_agg(n) from missed where not there),
-       (select array_agg(n) from missed where there),
-       null
+select (select array_agg(n order by n) from missed where not there),
+       (select array_agg(n order by n) from missed where there),
+       null,
+       (select count(*) from stored)

@@ -4,8 +4,8 @@
 -- Rows are written in key order, table by table: two servers that store emissions of the same runs wait for each other,
 -- and never in a circle. Sorting costs next to nothing, since the server sends them sorted.
 --
--- Answers arrays of numbers (null: none): the pairs without a run (404), the pairs whose caller may not write to the run
--- (403), and the emissions that were there already.
+-- Answers ascending arrays of numbers (null: none): the pairs without a run (404), the pairs whose caller may not write to
+-- the run (403), and the emissions that were there already; and how many are stored now.
 with {senders}, stored as (
     {insert_sent}
     on conflict do nothing
@@ -29,10 +29,11 @@ with {senders}, stored as (
      order by run_id
     on conflict (run_id) do update set {add_to_totals}
 ), {missed}
-select (select array_agg(n) from missed where not there),
-       (select array_agg(n) from missed where there),
+select (select array_agg(n order by n) from missed where not there),
+       (select array_agg(n order by n) from missed where there),
        case when (select coalesce(sum(emissions_count), 0) from added) < (select sent from reached)
-            then (select array_agg(s.n)
+            then (select array_agg(s.n order by s.n)
                     from {sent}
                    where (select pairs from reached)[s.pair]
-                     and (s.run_id, s.timestamp, s.id) not in (select run_id, timestamp, id from stored)) end
+                     and (s.run_id, s.timestamp, s.id) not in (select run_id, timestamp, id from stored)) end,
+       (select count(*) from stored)

@@ -1,7 +1,15 @@
+-- The last run of each experiment is one look at an index, however many runs there are.
 with {span}
 select coalesce((select {run}
-                   from visible_runs(:caller) r, span
-                  where r.project_id = p.id and r.timestamp >= span.start and r.timestamp < span.stop
+                   from visible_experiments(:caller) e
+                   cross join span
+                   cross join lateral (
+                       select *
+                         from visible_runs(:caller) r
+                        where r.experiment_id = e.id and r.timestamp >= span.start and r.timestamp < span.stop
+                        order by r.timestamp desc, r.id desc
+                        limit 1) r
+                  where e.project_id = p.id
                   order by r.timestamp desc, r.id desc
                   limit 1), '{}'::json)
   from visible_projects(:caller) p

@@ -7,6 +7,7 @@ with run as materialized (
       join experiments e on e.id = r.experiment_id
       join projects p on p.id = e.project_id
      where p.id = :project_id and p.deleted_at is not null
+     order by r.id
      limit 1
 ), last_of_chunk as materialized (
     select m.timestamp, m.id from emissions m where m.run_id = (select id from run)

@@ -98,6 +98,12 @@ def test_a_line_that_is_no_json_costs_no_neighbour(tree):
     assert stored(tree) == 3
 
 
+def test_byte_order_mark(tree):
+    """Some programs begin every text with it."""
+    data = b"\xef\xbb\xbf" + lines(emissions(tree.run, 2)).encode()
+    assert account(tree.client.request("POST", PATH, 200, data=data, headers=NDJSON).json()) == (2, 0, 0)
+
+
 def test_what_the_quick_reader_leaves_to_the_library(tree):
     """Escapes, members that nobody knows, other spellings of numbers: stored as what they mean."""
     body = emissions(tree.run, 1)[0]

@@ -137,3 +137,22 @@ def test_full_output(carbond_binary):
         done = harness.subprocess.run([str(carbond_binary), "openapi"], stdout=full, stderr=harness.subprocess.PIPE,
                                       env=harness.clean_environment())
     assert done.returncode == 1 and done.stderr
+
+
+@pytest.mark.parametrize("url", ["postgresql://carbond:sec%ret@db.example.org/carbond", "postgresql://carbond:se/cret@x/y",
+                                 "password=sec ret", "mysql://carbond:secret@x/y", ""])
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_url_that_is_none_is_not_quoted(carbond_binary, command, url):
+    """It may hold the password."""
+    done = harness.command(carbond_binary, command, "--database-url", url)
+    assert done.returncode == 2
+    assert "--database-url" in done.stderr and "sec" not in done.stderr and "ret" not in done.stderr
+
+
+def test_options_of_the_url_are_kept(carbond_binary, new_database):
+    database = new_database()
+    name = "Ada " + "x" * 10
+    done = harness.command(carbond_binary, "user", "add", "--email", "ada@example.org", "--name", name,
+                           "--database-url", database.url + "&options=-c%20default_transaction_read_only%3Don")
+    assert done.returncode != 0 and "read-only" in done.stderr
+    assert database.value("select count(*) from users") == 0

@@ -17,6 +17,10 @@ def ask(server, text):
 
 MALFORMED = {
     "length and chunked": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a blank before the colon": f"POST /runs HTTP/1.1\r\n{HEAD}Transfer-Encoding : chunked\r\nContent-Length: 2\r\n\r\n{{}}",
+    "a tab before the colon": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length\t: 2\r\n\r\n{{}}",
+    "a length on two lines": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 2\r\n x\r\n\r\n{{}}",
+    "a length on the next line": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length:\r\n 2\r\n\r\n{{}}",
     "two lengths": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}",
     "two different lengths": f"POST /runs HTTP/1.1\r\n{HEAD}Content-Length: 2\r\nContent-Length: 9\r\n\r\n{{}}",
     "odd coding": f"POST /runs HTTP/1.1\r\n{HEAD}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
@@ -201,6 +205,14 @@ def test_headers_of_every_answer(nobody):
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
     assert "default-src 'none'" in nobody.get("/auth/login").headers["Content-Security-Policy"]
+
+
+def test_a_chunked_body_of_any_size_is_answered(tree):
+    """Python sends a generator in chunks; the refusal is read, also a step beyond the limit."""
+    headers = {"Content-Type": "application/x-ndjson"}
+    for size, status in ((16 << 20, 200), ((16 << 20) + 1, 413), (17 << 20, 413)):
+        pieces = (b" " * min(1 << 16, size - begin) for begin in range(0, size, 1 << 16))
+        tree.client.request("POST", "/emissions/batch", status, data=pieces, headers=headers)
 
 
 def test_memory_of_all_bodies_together(carbond_binary, database, jwt_key_file):

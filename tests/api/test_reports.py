@@ -146,6 +146,16 @@ def test_last_run(tree, world):
     assert tree.client.get(path, params={"end_date": "2001-01-01", "start_date": "2000-01-01"}).json() == {}
 
 
+def test_numbers_too_small_to_divide(tree, world):
+    """A mean that no double can hold is 0, and no error for all who read the report."""
+    for power in (5e-324, 0):
+        world.emission(tree.admin, tree.run, cpu_power=power, cpu_utilization_percent=power)
+    for path in (f"/experiments/{tree.experiment['id']}/runs/sums", f"/projects/{tree.project['id']}/experiments/sums"):
+        [report] = tree.client.get(path).json()
+        assert (report["cpu_power"], report["cpu_utilization_percent"], report["emissions_count"]) == (0, 0, 2)
+    assert tree.client.get(f"/organizations/{tree.organization['id']}/sums").json()["cpu_power"] == 0
+
+
 def test_unescaped_plus(measured):
     tree = measured.tree
     path = f"/projects/{tree.project['id']}/sums?start_date=2026-10-01T01:00:00+01:00&end_date=2026-10-01T01:00:00+01:00"

@@ -25,6 +25,7 @@ TOLD = {
     "email": r"Sign in as (\S+@\S+) with the password",
     "password": r"with the password (\S+)",
     "token": r"Project token: +(cpt_\S+)",
+    "project": r"Project: +([0-9a-f-]{36})",
     "experiment": r"Experiment: +([0-9a-f-]{36})",
 }
 END_OF_TELLING = "codecarbon 2 sends no token"
@@ -106,8 +107,7 @@ class Start:
         return answer.json()
 
     def sums(self):
-        project = self.request("GET", f"/experiments/{self.told['experiment']}", 200)["project_id"]
-        return self.request("GET", f"/projects/{project}/sums", 200)
+        return self.request("GET", f"/projects/{self.told['project']}/sums", 200)
 
     def end(self):
         """Ends it as Ctrl-C does, and looks for what it may have left behind."""

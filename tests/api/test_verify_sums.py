@@ -206,7 +206,7 @@ def test_the_migration_fills_the_tables(carbond_binary, new_database):
     sums = "select to_jsonb(s) from run_sums s order by run_id", "select to_jsonb(h) from emission_hours h order by run_id, hour"
     before = [stored.database.query(query) for query in sums]
     stored.database.query("drop table run_sums, emission_hours cascade; drop view raw_hours; "
-                          "drop function hour_of, same_sum, rebuild_sums")
+                          "drop function hour_of, same_sum, rebuild_sums, mean_of")
     stored.database.query((harness.ROOT / "migrations" / "0003_sums.sql").read_text())
     assert [stored.database.query(query) for query in sums] == before
     assert stored.verify().found == {}

@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-static uint64_t state = 88172645463325252u;
+static uint64_t state = UINT64_C(88172645463325252);
 
 static uint64_t next(void) {
     state ^= state << 13;

@@ -95,6 +95,8 @@ static void edits_are_judged_alike(void **state) {
         {"15,", "1.1e290,", false},
         {"15,", "1e999,", false},
         {"15,", "1e-9999,", false},
+        {"15,", "1e-2147483648,", false},
+        {"15,", "1.55e-2147483647,", false},
         {"15,", "0,", false},
         {"15,", "-1,", false},
         {"15,", "015,", false},

@@ -18,6 +18,7 @@ static void nobody_holds_a_token_that_could_not_be_looked_up(void **state) {
     struct token_cache *cache = token_cache_new();
     struct db *db = db_new(&nowhere);
     const struct secret_digest digest = token(1);
+    size_t asked;
     assert_non_null(cache);
     assert_non_null(db);
     for (int round = 0; round < 3; round++) {
@@ -25,7 +26,8 @@ static void nobody_holds_a_token_that_could_not_be_looked_up(void **state) {
         assert_false(token_cache_use(cache, &digest));
         assert_false(token_cache_use(cache, &digest));
         assert_int_equal(token_cache_count(cache), 1);
-        assert_int_equal(token_cache_refresh(cache, db), DB_AWAY);
+        assert_int_equal(token_cache_refresh(cache, db, &asked), DB_AWAY);
+        assert_int_equal(asked, 1);
         assert_false(token_cache_holder(cache, &digest)->known);
     }
     db_free(db);
@@ -67,15 +69,16 @@ static void a_lack_of_memory_does_not_last(void **state) {
     struct token_cache *cache = token_cache_new();
     struct db *db = db_new(&nowhere);
     const struct secret_digest digest = token(1);
+    size_t asked;
     assert_non_null(cache);
     assert_non_null(db);
     token_cache_begin(cache, 1);
     token_cache_use(cache, &digest);
     no_memory = true;
-    enum db_outcome outcome = token_cache_refresh(cache, db);
+    enum db_outcome outcome = token_cache_refresh(cache, db, &asked);
     no_memory = false;
     assert_int_equal(outcome, DB_FAILED);
-    assert_int_equal(token_cache_refresh(cache, db), DB_AWAY);
+    assert_int_equal(token_cache_refresh(cache, db, &asked), DB_AWAY);
     db_free(db);
     token_cache_free(cache);
 }
