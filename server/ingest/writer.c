@@ -24,6 +24,7 @@ struct writer {
     struct batch_row *rows; /* of the batch that is being stored */
     size_t row_capacity;
     int64_t told_entries; /* of the cache, in the gauge */
+    atomic_size_t load;   /* emissions taken and not yet decided */
     pthread_t thread;
     bool started;
 };
@@ -213,11 +214,12 @@ static void tally(const struct ingest_job *job) {
         metric_count(counters[job->verdicts[i]], 1);
 }
 
-static void answer(struct ingest_job *jobs) {
+static void answer(struct writer *writer, struct ingest_job *jobs) {
     while (jobs) {
         struct ingest_job *job = jobs;
         jobs = job->next;
         tally(job);
+        atomic_fetch_sub(&writer->load, job->count);
         job->done(job);
     }
 }
@@ -228,7 +230,7 @@ static void *run(void *argument) {
     while ((jobs = ingest_queue_take(writer->queue, BATCH_JOBS, BATCH_EMISSIONS))) {
         settle_senders(writer, jobs);
         store_jobs(writer, jobs);
-        answer(jobs);
+        answer(writer, jobs);
     }
     return NULL;
 }
@@ -255,7 +257,16 @@ struct writer *writer_start(const struct ingest_settings *settings, struct inges
 }
 
 bool writer_submit(struct writer *writer, struct ingest_job *job) {
-    return ingest_queue_put(writer->queue, job);
+    size_t emissions = job->count;
+    atomic_fetch_add(&writer->load, emissions);
+    bool taken = ingest_queue_put(writer->queue, job);
+    if (!taken)
+        atomic_fetch_sub(&writer->load, emissions);
+    return taken;
+}
+
+size_t writer_load(const struct writer *writer) {
+    return atomic_load(&writer->load);
 }
 
 void writer_stop(struct writer *writer) {

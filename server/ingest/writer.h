@@ -13,6 +13,9 @@ struct writer *writer_start(const struct ingest_settings *settings, struct inges
 /* See ingest_submit. */
 bool writer_submit(struct writer *writer, struct ingest_job *job);
 
+/* Emissions that it has taken and not yet decided. */
+size_t writer_load(const struct writer *writer);
+
 /* Takes no more jobs, decides those that wait, and ends the thread. */
 void writer_stop(struct writer *writer);
 void writer_free(struct writer *writer);

@@ -35,7 +35,7 @@ FUNCTION = """
         answer record;
     begin
         {statement} into answer;
-        if not (answer is null) then
+        if answer is distinct from (null::bigint[], null::bigint[], null::bigint[], {batch}::bigint) then
             raise 'not all of a call was stored: %', answer;
         end if;
     end $$"""
@@ -72,7 +72,7 @@ class Calls:
         self.began = int(harness.now().timestamp() * 1000)
         bench.database.query(TABLE.format(columns=", ".join(" ".join(parameter) for parameter in parameters),
                                           plain=", ".join(f"alter {name} set storage external" for name in self.names)))
-        bench.database.query(FUNCTION.format(types=", ".join(kind for _, kind in parameters), statement=text))
+        bench.database.query(FUNCTION.format(types=", ".join(kind for _, kind in parameters), statement=text, batch=ROWS))
 
     def make(self, runs):
         """Makes those of one round; the ids are new each time."""
