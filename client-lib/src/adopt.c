@@ -1,0 +1,342 @@
+#include "clock.h"
+#include "directory.h"
+#include "spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* -- what a directory holds ---------------------------------------------------------------------------------------------- */
+
+/* No spool gets there by counting; and there is room for more beyond it. */
+static const uint64_t NUMBER_MOST = UINT64_MAX / 2;
+
+/* The numbers of the segments in a directory. */
+struct listing {
+    uint64_t *numbers;
+    size_t count, size;
+    unsigned foreign;
+    bool failed; /* out of memory */
+};
+
+static void list_file(void *context, const char *name) {
+    struct listing *listing = context;
+    uint64_t number;
+    if (!segment_parse_name(name, &number) || number > NUMBER_MOST) {
+        listing->foreign += strcmp(name, "lock") != 0;
+        return;
+    }
+    if (listing->count == listing->size) {
+        size_t size = listing->size ? listing->size * 2 : 64;
+        uint64_t *numbers = realloc(listing->numbers, size * sizeof *numbers);
+        listing->failed |= !numbers;
+        if (!numbers)
+            return;
+        listing->numbers = numbers;
+        listing->size = size;
+    }
+    listing->numbers[listing->count++] = number;
+}
+
+static int compare_numbers(const void *a, const void *b) {
+    uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+    return (one > other) - (one < other);
+}
+
+static bool list_segments(int directory, struct listing *listing) {
+    *listing = (struct listing){0};
+    if (!directory_each(directory, list_file, listing) || listing->failed) {
+        free(listing->numbers);
+        return false;
+    }
+    if (listing->count > 0)
+        qsort(listing->numbers, listing->count, sizeof *listing->numbers, compare_numbers);
+    return true;
+}
+
+/* -- one segment --------------------------------------------------------------------------------------------------------- */
+
+struct adoption {
+    struct spool *spool;
+    pthread_mutex_t *lock;
+    struct segment_reader reader;
+    int root;
+    int directory;            /* the orphan's */
+    bool is_own;              /* the orphan's directory has become this client's */
+    struct segment *segment;  /* that is being read */
+    uint64_t emissions;       /* found so far */
+};
+
+/* What the segments know of runs is kept: ids that were chosen elsewhere, and how many emissions were dropped. Marks become
+ * bits. */
+static void learn(void *context, const struct segment_entry *entry) {
+    struct adoption *adoption = context;
+    struct segment *segment = adoption->segment;
+    const struct record *record = &entry->record;
+    segment->records = entry->index + 1;
+    if (entry->settled && segment_prepare_bits(segment))
+        segment_settle(segment, entry->index, record->type == RECORD_EMISSION);
+    if (record->type == RECORD_EMISSION || (record->type == RECORD_RUN && record->dropped == 0))
+        return;
+    pthread_mutex_lock(adoption->lock);
+    struct carbond_run *run = runs_get(adoption->spool->runs, adoption->spool->client, &record->run);
+    if (run && record->type == RECORD_REMOTE) {
+        run->has_remote = true;
+        run->remote = record->remote;
+    } else if (run && record->dropped > run->dropped) {
+        run->dropped = record->dropped;
+    }
+    pthread_mutex_unlock(adoption->lock);
+}
+
+/* When it was made by the clock on the wall becomes a moment of the monotonic one. */
+static int64_t age_from(int64_t made) {
+    int64_t age = (clock_wall() - made) / 1000;
+    return clock_monotonic() - (made > 0 && age > 0 ? age : 0);
+}
+
+static bool is_empty(const struct segment_survey *survey, int fd) {
+    struct stat file;
+    return survey->records == 0 && (survey->kind == SEGMENT_OURS || survey->torn) && survey->damages == 0 &&
+           fstat(fd, &file) == 0;
+}
+
+/* Gives the file its place in the client's own directory, as the last one. 0, or an errno. */
+static int move_in(struct adoption *adoption, const char *name) {
+    struct spool *spool = adoption->spool;
+    struct segment *segment = adoption->segment;
+    if (adoption->is_own) {
+        spool_insert(spool, segment);
+        return 0;
+    }
+    char new_name[SEGMENT_NAME_SIZE];
+    spool_roll(spool);
+    segment->number = spool->next_number;
+    segment_name(segment->number, new_name);
+    if (renameat(adoption->directory, name, spool->directory, new_name) != 0)
+        return errno;
+    spool_insert(spool, segment);
+    return 0;
+}
+
+/* Whether the file has found its place: it is part of the spool, or gone, or set aside. */
+static bool place_file(struct adoption *adoption, const char *name, const struct segment_survey *survey) {
+    struct spool *spool = adoption->spool;
+    struct segment *segment = adoption->segment;
+    count(&spool->counters->torn_segments, survey->torn);
+    if (is_empty(survey, segment->fd) || (survey->damages == 0 && survey->settled == survey->records))
+        return unlinkat(adoption->directory, name, 0) == 0;
+    segment->damaged = survey->damages > 0;
+    count(&spool->counters->broken_segments, segment->damaged);
+    if (survey->settled == survey->records)
+        return spool_set_aside(spool, adoption->directory, name) == 0;
+    if (survey->torn)
+        (void)!ftruncate(segment->fd, (off_t)survey->size); /* a tail that stays is passed over */
+    segment->size = survey->size;
+    segment->records = survey->records;
+    segment->emissions = survey->emissions;
+    segment->age_from = age_from(survey->made);
+    close(segment->fd);
+    segment->fd = -1;
+    int problem = move_in(adoption, name);
+    if (problem != 0) {
+        log_write(spool->log, CARBOND_LOG_WARNING, "an orphaned segment can't be adopted: %s", strerror(problem));
+        return false;
+    }
+    adoption->emissions += segment->emissions - segment->emissions_settled;
+    adoption->segment = NULL;
+    return true;
+}
+
+static bool adopt_segment(struct adoption *adoption, uint64_t number) {
+    struct spool *spool = adoption->spool;
+    struct segment_survey survey;
+    char name[SEGMENT_NAME_SIZE];
+    struct segment *segment = adoption->segment = segment_new(number);
+    if (!segment)
+        return false;
+    segment_name(number, name);
+    bool readable = segment_open(segment, adoption->directory) == 0 &&
+                    segment_survey(&adoption->reader, segment->fd, &survey, learn, adoption);
+    bool placed = false;
+    if (!readable)
+        log_write(spool->log, CARBOND_LOG_WARNING, "the segment %s can't be read: %s", name, strerror(errno));
+    if (!readable || survey.kind == SEGMENT_NEWER) {
+        count(&spool->counters->foreign_files, 1);
+    } else {
+        pthread_mutex_lock(adoption->lock);
+        placed = place_file(adoption, name, &survey);
+        pthread_mutex_unlock(adoption->lock);
+    }
+    segment_free(adoption->segment);
+    return placed;
+}
+
+/* -- one orphan ---------------------------------------------------------------------------------------------------------- */
+
+/* The first orphan's directory becomes the client's own, if it has none yet: nothing is moved then, and nothing needs room on
+ * the disk. */
+static void take_as_own(struct spool *spool, const char *name) {
+    snprintf(spool->name, sizeof spool->name, "%s", name);
+    spool->directory = spool->orphan;
+    spool->lock = spool->orphan_lock;
+    spool->orphan = spool->orphan_lock = -1;
+}
+
+/* All numbers are known before anything new is written. */
+static void reserve_numbers(struct spool *spool, const struct listing *listing) {
+    if (listing->count > 0 && listing->numbers[listing->count - 1] >= spool->next_number)
+        spool->next_number = listing->numbers[listing->count - 1] + 1;
+}
+
+static void leave_orphan(struct adoption *adoption, const char *name) {
+    struct spool *spool = adoption->spool;
+    if (directory_holds_only_lock(spool->orphan) && unlinkat(spool->orphan, "lock", 0) == 0)
+        unlinkat(adoption->root, name, AT_REMOVEDIR);
+    close(spool->orphan);
+    close(spool->orphan_lock);
+    spool->orphan = spool->orphan_lock = -1;
+}
+
+/* Where the segments will be: a directory of its own, or the orphan's. */
+static int prepare_place(struct adoption *adoption, const char *name, const struct listing *listing) {
+    struct spool *spool = adoption->spool;
+    if (listing->count == 0)
+        return 0;
+    pthread_mutex_lock(adoption->lock);
+    adoption->is_own = spool->directory < 0;
+    if (adoption->is_own) {
+        take_as_own(spool, name);
+        reserve_numbers(spool, listing);
+    }
+    int problem = spool_place(spool);
+    pthread_mutex_unlock(adoption->lock);
+    return problem;
+}
+
+static void adopt_directory(struct adoption *adoption, const char *name) {
+    struct spool *spool = adoption->spool;
+    struct listing listing;
+    adoption->directory = spool->orphan;
+    adoption->is_own = false;
+    if (!list_segments(adoption->directory, &listing)) {
+        leave_orphan(adoption, name);
+        return;
+    }
+    int problem = prepare_place(adoption, name, &listing);
+
+    uint64_t before = adoption->emissions;
+    count(&spool->counters->foreign_files, listing.foreign);
+    for (size_t i = 0; problem == 0 && i < listing.count; i++)
+        adopt_segment(adoption, listing.numbers[i]);
+    count(&spool->counters->adopted_spools, listing.count > 0 && problem == 0);
+    count(&spool->counters->found, adoption->emissions - before);
+    if (adoption->emissions > before)
+        log_write(spool->log, CARBOND_LOG_INFO, "adopted %" PRIu64 " emissions of the spool %s",
+                  adoption->emissions - before, name);
+    free(listing.numbers);
+    if (!adoption->is_own)
+        leave_orphan(adoption, name);
+}
+
+/* -- all of them --------------------------------------------------------------------------------------------------------- */
+
+static bool is_spool_name(const char *name, uint32_t *server) {
+    struct id id;
+    char again[9];
+    if (strlen(name) != SPOOL_NAME_SIZE - 1 || name[8] != '-' || !id_parse(name + 9, &id))
+        return false;
+    *server = (uint32_t)strtoul(name, NULL, 16);
+    snprintf(again, sizeof again, "%08" PRIx32, *server);
+    return strncmp(name, again, 8) == 0;
+}
+
+static void visit_root(void *context, const char *name) {
+    struct adoption *adoption = context;
+    struct spool *spool = adoption->spool;
+    uint32_t server;
+    if (strcmp(name, "rejected") == 0 || strcmp(name, "broken") == 0)
+        return;
+    if (!is_spool_name(name, &server)) {
+        count(&spool->counters->foreign_files, 1);
+        return;
+    }
+    if (server != spool->server && !spool->adopt_all)
+        return;
+    /* Its own directory is locked like any other's: EWOULDBLOCK. */
+    int problem = directory_take(adoption->root, name, &spool->orphan, &spool->orphan_lock);
+    if (problem == 0)
+        adopt_directory(adoption, name);
+    else if (problem != EWOULDBLOCK && problem != ENOENT)
+        log_write(spool->log, CARBOND_LOG_WARNING, "the spool %s can't be adopted: %s", name, strerror(problem));
+}
+
+void spool_adopt(struct spool *spool, pthread_mutex_t *client_lock) {
+    struct adoption adoption = {.spool = spool, .lock = client_lock, .directory = -1};
+    pthread_mutex_lock(client_lock);
+    if (spool->root < 0)
+        spool->root = directory_make_path(spool->path);
+    if (spool->root < 0)
+        spool_note_disk(spool, errno);
+    int root = adoption.root = spool->root;
+    pthread_mutex_unlock(client_lock);
+    if (root < 0 || !segment_reader_init(&adoption.reader))
+        return;
+    atomic_store(&spool->counters->foreign_files, 0); /* those that are there now */
+    directory_each(root, visit_root, &adoption);
+    segment_reader_destroy(&adoption.reader);
+}
+
+/* -- looking for a run --------------------------------------------------------------------------------------------------- */
+
+struct search {
+    const struct id *run;
+    int root;
+    struct segment_reader reader;
+    bool found;
+};
+
+static void look_at_record(void *context, const struct segment_entry *entry) {
+    struct search *search = context;
+    if (entry->record.type == RECORD_RUN && !entry->settled && id_equal(&entry->record.run, search->run))
+        search->found = true;
+}
+
+static void look_into_spool(void *context, const char *name) {
+    struct search *search = context;
+    struct segment_survey survey;
+    struct listing listing;
+    uint32_t server;
+    int directory = is_spool_name(name, &server) ? openat(search->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (directory < 0)
+        return;
+    if (list_segments(directory, &listing)) {
+        for (size_t i = 0; i < listing.count && !search->found; i++) {
+            char file[SEGMENT_NAME_SIZE];
+            segment_name(listing.numbers[i], file);
+            int fd = openat(directory, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+            if (fd < 0)
+                continue;
+            segment_survey(&search->reader, fd, &survey, look_at_record, search);
+            close(fd);
+        }
+        free(listing.numbers);
+    }
+    close(directory);
+}
+
+bool spool_somebody_creates(const struct spool *spool, pthread_mutex_t *client_lock, const struct id *run) {
+    pthread_mutex_lock(client_lock);
+    struct search search = {.run = run, .root = spool->root};
+    pthread_mutex_unlock(client_lock);
+    if (search.root < 0 || !segment_reader_init(&search.reader))
+        return false;
+    directory_each(search.root, look_into_spool, &search);
+    segment_reader_destroy(&search.reader);
+    return search.found;
+}

@@ -1,0 +1,117 @@
+#include "directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, NEW_FOR = 60 /* s */ };
+
+int directory_make_path(const char *path) {
+    char part[PATH_MAX];
+    int length = snprintf(part, sizeof part, "%s", path);
+    if (length < 0 || (size_t)length >= sizeof part) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(part, 0700); /* where it fails for good, opening tells */
+        *slash = '/';
+    }
+    mkdir(part, 0700);
+    return open(path, OPEN_DIRECTORY);
+}
+
+int directory_make_below(int parent, const char *name) {
+    if (mkdirat(parent, name, 0700) != 0 && errno != EEXIST)
+        return -1;
+    return openat(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
+}
+
+/* Whether the path still leads to what is open: its last owner may have removed it just before. */
+static bool is_in_place(int directory, const char *name, int fd) {
+    struct stat there, here;
+    return fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &here) == 0 &&
+           there.st_ino == here.st_ino && there.st_dev == here.st_dev;
+}
+
+static int lock_in(int directory, int flags, int *lock) {
+    *lock = openat(directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (*lock < 0)
+        return errno;
+    int problem = flock(*lock, LOCK_EX | LOCK_NB) != 0 ? errno : 0;
+    if (problem == 0 && !is_in_place(directory, "lock", *lock))
+        problem = EWOULDBLOCK;
+    if (problem != 0) {
+        close(*lock);
+        *lock = -1;
+    }
+    return problem;
+}
+
+static int open_locked(int parent, const char *name, int flags, int *directory, int *lock) {
+    *lock = -1;
+    *directory = openat(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
+    int problem = *directory < 0 ? errno : lock_in(*directory, flags, lock);
+    if (problem != 0 && *directory >= 0) {
+        close(*directory);
+        *directory = -1;
+    }
+    return problem;
+}
+
+int directory_make_locked(int parent, const char *name, int *directory, int *lock) {
+    if (mkdirat(parent, name, 0700) != 0)
+        return errno;
+    int problem = open_locked(parent, name, O_RDWR | O_CREAT, directory, lock);
+    if (problem != 0)
+        unlinkat(parent, name, AT_REMOVEDIR);
+    return problem;
+}
+
+/* One without a lock is being made just now; or its maker ended at that very moment, long ago. */
+static bool is_abandoned(int parent, const char *name) {
+    struct stat made;
+    return fstatat(parent, name, &made, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(made.st_mode) &&
+           time(NULL) - made.st_mtime > NEW_FOR;
+}
+
+int directory_take(int parent, const char *name, int *directory, int *lock) {
+    /* Reading is enough to lock, so that a read-only spool can be taken as well. */
+    int problem = open_locked(parent, name, O_RDONLY, directory, lock);
+    if (problem == ENOENT && is_abandoned(parent, name))
+        problem = open_locked(parent, name, O_RDWR | O_CREAT, directory, lock);
+    return problem;
+}
+
+bool directory_each(int directory, void (*visit)(void *context, const char *name), void *context) {
+    int copy = openat(directory, ".", OPEN_DIRECTORY); /* a copy by dup() would share the position */
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    if (!stream) {
+        if (copy >= 0)
+            close(copy);
+        return false;
+    }
+    for (const struct dirent *entry; (entry = readdir(stream));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            visit(context, entry->d_name);
+    closedir(stream);
+    return true;
+}
+
+static void look_for_others(void *context, const char *name) {
+    if (strcmp(name, "lock") != 0)
+        *(bool *)context = true;
+}
+
+bool directory_holds_only_lock(int directory) {
+    bool others = false;
+    return directory_each(directory, look_for_others, &others) && !others;
+}

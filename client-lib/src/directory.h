@@ -1,0 +1,22 @@
+/* Directories of the spool, and the locks in them. */
+#pragma once
+
+#include <stdbool.h>
+
+/* Opens a directory, making it and those above it (0700) where they are missing. -1 and errno. */
+int directory_make_path(const char *path);
+
+/* Makes and opens a new directory with a file `lock`, and locks it. 0, or an errno. */
+int directory_make_locked(int parent, const char *name, int *directory, int *lock);
+
+/* Opens a directory and locks it, if nobody else does. 0; EWOULDBLOCK: somebody does; or another errno. Nothing is open
+ * then. */
+int directory_take(int parent, const char *name, int *directory, int *lock);
+
+/* Opens a directory below another, which is made if it is missing. -1 and errno. */
+int directory_make_below(int parent, const char *name);
+
+/* Calls `visit` for the name of each thing in it but `.` and `..`. False when it can't be read. */
+bool directory_each(int directory, void (*visit)(void *context, const char *name), void *context);
+
+bool directory_holds_only_lock(int directory);

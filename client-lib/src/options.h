@@ -1,0 +1,13 @@
+/* The options as they hold: what the program set, else the environment, else .codecarbon.config, else the default. */
+#pragma once
+
+#include "carbond.h"
+#include "log.h"
+
+/* Fills `options` from `given` (or NULL), with copies of all texts: options_destroy frees them. What is wrong is logged.
+ * CARBOND_OK, CARBOND_INVALID, CARBOND_CONFIG, CARBOND_NO_MEMORY; there is nothing to free then. */
+int options_resolve(const carbond_options *given, struct log *log, carbond_options *options);
+void options_destroy(carbond_options *options);
+
+/* Whether it may be sent as x-api-token: printable, and not too long. */
+int options_is_token(const char *token);

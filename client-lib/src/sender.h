@@ -1,0 +1,21 @@
+/* The background thread: writes the ring to the spool, adopts what others left, and sends what is there. */
+#pragma once
+
+#include "client.h"
+#include "transport.h"
+
+#include <stdbool.h>
+
+struct sender;
+
+/* Starts it. NULL when out of memory or when the system refuses. */
+struct sender *sender_start(struct carbond_client *client);
+
+/* Ends it, breaking off what it sends, and frees it. */
+void sender_stop(struct sender *sender);
+
+/* Wakes it. Any thread. */
+void sender_wake(struct sender *sender);
+
+/* After fork(), in the child, where it does not run: lets go of the parent's connections. */
+void sender_forget(struct sender *sender);

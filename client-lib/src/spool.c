@@ -1,0 +1,527 @@
+#include "spool.h"
+
+#include "clock.h"
+#include "directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SEGMENT_MOST = 4 * 1024 * 1024,
+    SEGMENT_LEAST = 16 * 1024,
+    MEMORY_MOST = 1024 * 1024, /* of the segment in memory */
+    DISK_PAUSE = 1000,         /* ms between attempts at a disk that refuses */
+};
+
+bool spool_init(struct spool *spool) {
+    spool->root = spool->directory = spool->lock = spool->rejected = -1;
+    spool->orphan = spool->orphan_lock = -1;
+    spool->next_number = 1;
+    spool->buffer = malloc(SPOOL_BUFFER);
+    if (spool->buffer && segment_reader_init(&spool->reader))
+        return true;
+    free(spool->buffer);
+    spool->buffer = NULL;
+    return false;
+}
+
+static void close_all(struct spool *spool) {
+    int *const files[] = {&spool->rejected, &spool->directory, &spool->root,
+                          &spool->orphan,   &spool->orphan_lock, &spool->lock};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (*files[i] >= 0)
+            close(*files[i]);
+        *files[i] = -1;
+    }
+}
+
+static void free_segments(struct spool *spool) {
+    while (spool->first) {
+        struct segment *segment = spool->first;
+        spool->first = segment->next;
+        segment_free(segment);
+    }
+    spool->active = NULL;
+}
+
+/* Only an empty directory goes; the lock is let go of last. */
+static void leave_directory(struct spool *spool) {
+    if (spool->directory < 0 || spool->first)
+        return;
+    if (directory_holds_only_lock(spool->directory) && unlinkat(spool->directory, "lock", 0) == 0)
+        unlinkat(spool->root, spool->name, AT_REMOVEDIR);
+}
+
+void spool_destroy(struct spool *spool) {
+    spool_roll(spool);
+    spool_clean(spool, true);
+    leave_directory(spool);
+    close_all(spool);
+    free_segments(spool);
+    segment_reader_destroy(&spool->reader);
+    free(spool->buffer);
+}
+
+/* The memory of the segments stays the child's for good: freeing it would ask more of a fork than POSIX grants. Closing the
+ * lock's file does not unlock it: the parent has it open as well. */
+void spool_forget(struct spool *spool) {
+    for (struct segment *segment = spool->first; segment; segment = segment->next)
+        if (segment->fd >= 0)
+            close(segment->fd);
+    close_all(spool);
+    spool->first = spool->active = NULL;
+    spool->bytes = spool->pending = spool->rejected_bytes = 0;
+    memset(&spool->filled, 0, sizeof spool->filled);
+}
+
+/* -- its place --------------------------------------------------------------------------------------------------------- */
+
+static int make_place(struct spool *spool) {
+    if (spool->root < 0)
+        spool->root = directory_make_path(spool->path);
+    if (spool->root < 0)
+        return errno;
+    struct id id = id_new(spool->ids);
+    char text[ID_TEXT_SIZE];
+    id_format(&id, text);
+    snprintf(spool->name, sizeof spool->name, "%08" PRIx32 "-%s", spool->server, text);
+    int problem = directory_make_locked(spool->root, spool->name, &spool->directory, &spool->lock);
+    if (problem == 0 && spool->fsync != CARBOND_FSYNC_NONE)
+        fsync(spool->root);
+    return problem;
+}
+
+int spool_place(struct spool *spool) {
+    return spool->directory >= 0 ? 0 : make_place(spool);
+}
+
+void spool_note_disk(struct spool *spool, int problem) {
+    if (problem != 0 && problem != spool->disk_errno)
+        log_write(spool->log, CARBOND_LOG_WARNING, "the spool %s can't be written: %s", spool->path, strerror(problem));
+    else if (problem == 0 && spool->disk_errno != 0)
+        log_write(spool->log, CARBOND_LOG_INFO, "the spool %s can be written again", spool->path);
+    spool->disk_errno = problem;
+    spool->disk_retry = problem ? clock_monotonic() + DISK_PAUSE : 0;
+}
+
+/* -- the list of segments ---------------------------------------------------------------------------------------------- */
+
+static void link_segment(struct spool *spool, struct segment *segment) {
+    struct segment **link = &spool->first;
+    while (*link && (*link)->number < segment->number)
+        link = &(*link)->next;
+    segment->next = *link;
+    *link = segment;
+    if (segment->number >= spool->next_number)
+        spool->next_number = segment->number + 1;
+}
+
+void spool_insert(struct spool *spool, struct segment *segment) {
+    link_segment(spool, segment);
+    if (!segment->in_memory)
+        spool->bytes += segment->size;
+    spool->pending += segment->emissions - segment->emissions_settled;
+}
+
+/* Takes it off the list, and its file off the disk (or out of the way, if it is damaged). */
+static void remove_segment(struct spool *spool, struct segment *segment) {
+    struct segment **link = &spool->first;
+    while (*link != segment)
+        link = &(*link)->next;
+    *link = segment->next;
+    if (spool->active == segment)
+        spool->active = NULL;
+    spool->pending -= segment->emissions - segment->emissions_settled;
+    if (!segment->in_memory) {
+        char name[SEGMENT_NAME_SIZE];
+        spool->bytes -= segment->size;
+        segment_name(segment->number, name);
+        if (!segment->damaged || spool_set_aside(spool, spool->directory, name) != 0)
+            unlinkat(spool->directory, name, 0);
+    }
+    segment->removed = true;
+    if (segment->holders == 0)
+        segment_free(segment);
+}
+
+void spool_clean(struct spool *spool, bool active_too) {
+    for (struct segment *segment = spool->first, *next; segment; segment = next) {
+        next = segment->next;
+        bool spared = segment->holders > 0 || (segment == spool->active && !active_too);
+        if (!spared && segment->settled >= segment->records)
+            remove_segment(spool, segment);
+    }
+}
+
+struct segment *spool_hold(struct spool *spool, uint64_t number, int *problem) {
+    struct segment *segment = spool->first;
+    *problem = 0;
+    while (segment && segment->number < number)
+        segment = segment->next;
+    if (!segment)
+        return NULL;
+    *problem = segment_open(segment, spool->directory);
+    if (*problem == ENOENT) {
+        log_write(spool->log, CARBOND_LOG_ERROR, "somebody has deleted a segment of the spool: %u emissions are lost",
+                  (unsigned)(segment->emissions - segment->emissions_settled));
+        count(&spool->counters->lost, segment->emissions - segment->emissions_settled);
+        remove_segment(spool, segment);
+        return spool_hold(spool, number, problem);
+    }
+    if (*problem != 0)
+        return NULL;
+    segment->holders++;
+    return segment;
+}
+
+void spool_release(struct spool *spool, struct segment *segment) {
+    if (--segment->holders > 0)
+        return;
+    if (segment->removed) {
+        segment_free(segment);
+        return;
+    }
+    if (segment != spool->active && !segment->in_memory) {
+        close(segment->fd);
+        segment->fd = -1;
+    }
+}
+
+bool spool_settle(struct spool *spool, struct segment *segment, uint32_t index, bool is_emission) {
+    if (segment->removed || !segment_settle(segment, index, is_emission))
+        return false;
+    spool->pending -= is_emission;
+    return true;
+}
+
+void spool_recount(struct spool *spool, struct segment *segment) {
+    struct segment_survey survey;
+    if (segment->removed || !segment_survey(&spool->reader, segment->fd, &survey, NULL, NULL))
+        return;
+    uint32_t before = segment->emissions - segment->emissions_settled;
+    segment->damaged = true;
+    segment->records = survey.records;
+    segment->emissions = survey.emissions;
+    /* The bits belong to other records now: all is pending, and what is sent again is stored once. */
+    segment->settled = segment->emissions_settled = 0;
+    if (segment->bits)
+        memset(segment->bits, 0, segment->bits_size / 8);
+    spool->pending += segment->emissions;
+    spool->pending -= before;
+    if (before > segment->emissions)
+        count(&spool->counters->lost, before - segment->emissions);
+    if (segment == spool->active)
+        spool_roll(spool);
+}
+
+/* -- caps -------------------------------------------------------------------------------------------------------------- */
+
+struct dropping {
+    struct spool *spool;
+    struct segment *segment;
+};
+
+/* The creation of a run is kept, to tell the server how many of its emissions were dropped. */
+static void keep_creation(struct carbond_run *run, const struct record *record) {
+    if (run->creation)
+        return;
+    run->creation = malloc(record->json_length);
+    if (!run->creation)
+        return;
+    memcpy(run->creation, record->json, record->json_length);
+    run->creation_length = record->json_length;
+}
+
+static void count_dropped(void *context, const struct segment_entry *entry) {
+    const struct dropping *dropping = context;
+    const struct record *record = &entry->record;
+    struct spool *spool = dropping->spool;
+    if (record->type == RECORD_REMOTE || (segment_is_settled(dropping->segment, entry->index) && record->type != RECORD_RUN))
+        return;
+    struct carbond_run *run = runs_get(spool->runs, spool->client, &record->run);
+    if (!run)
+        return;
+    if (record->type == RECORD_RUN) {
+        keep_creation(run, record);
+        if (segment_is_settled(dropping->segment, entry->index) && run->dropped == run->told)
+            return;
+    } else {
+        run->dropped++;
+    }
+    run->unwritten = spool->unwritten_runs = true;
+}
+
+static void drop_segment(struct spool *spool, struct segment *segment, const char *why) {
+    uint32_t emissions = segment->emissions - segment->emissions_settled;
+    struct dropping dropping = {spool, segment};
+    struct segment_survey survey;
+    if (segment_open(segment, spool->directory) == 0)
+        segment_survey(&spool->reader, segment->fd, &survey, count_dropped, &dropping);
+    count(&spool->counters->dropped, emissions);
+    log_write(spool->log, CARBOND_LOG_ERROR, "the spool %s: %u emissions are dropped", why, (unsigned)emissions);
+    remove_segment(spool, segment);
+}
+
+/* What is being sent just now is spared: it is about to go anyway. */
+static struct segment *oldest_to_drop(struct spool *spool) {
+    struct segment *segment = spool->first;
+    while (segment && (segment->holders > 0 || segment->in_memory))
+        segment = segment->next;
+    return segment;
+}
+
+static bool make_room(struct spool *spool, uint64_t bytes) {
+    while (spool->bytes + bytes > spool->max_bytes) {
+        struct segment *oldest = spool->when_full == CARBOND_DROP_OLDEST ? oldest_to_drop(spool) : NULL;
+        if (!oldest || oldest == spool->active)
+            return false;
+        drop_segment(spool, oldest, "is at its cap");
+    }
+    return true;
+}
+
+/* A segment holds what was written during an eighth of max_age, so that it is dropped when its last record is too old. */
+void spool_expire(struct spool *spool) {
+    if (spool->max_age == 0)
+        return;
+    int64_t now = clock_monotonic();
+    if (spool->active && now - spool->active->age_from > spool->max_age / 8)
+        spool_roll(spool);
+    for (;;) {
+        struct segment *oldest = oldest_to_drop(spool);
+        if (!oldest || oldest == spool->active || now - oldest->age_from <= spool->max_age + spool->max_age / 8)
+            return;
+        drop_segment(spool, oldest, "holds what is too old");
+    }
+}
+
+/* -- writing ----------------------------------------------------------------------------------------------------------- */
+
+/* A small spool has small segments, so that a cap costs little more than it must. */
+static uint64_t segment_most(const struct spool *spool) {
+    uint64_t most = spool->max_bytes / 8;
+    if (most > SEGMENT_MOST)
+        return SEGMENT_MOST;
+    return most < SEGMENT_LEAST ? SEGMENT_LEAST : most;
+}
+
+void spool_roll(struct spool *spool) {
+    struct segment *segment = spool->active;
+    if (!segment || segment->in_memory)
+        return;
+    if (spool->fsync != CARBOND_FSYNC_NONE && fdatasync(segment->fd) != 0) {
+        spool_note_disk(spool, errno);
+        spool->roll_failed = true;
+    }
+    spool->active = NULL;
+    if (segment->holders == 0) {
+        close(segment->fd);
+        segment->fd = -1;
+    }
+}
+
+/* The segment in memory becomes a file. The descriptor stays the same for whoever reads it just now. */
+static int move_to_disk(struct spool *spool, struct segment *memory) {
+    struct segment *file;
+    int problem = spool_place(spool);
+    if (problem == 0)
+        problem = segment_create(spool->directory, memory->number, &file);
+    if (problem != 0)
+        return problem;
+    for (uint64_t at = SEGMENT_HEADER; problem == 0 && at < memory->size;) {
+        ssize_t length = pread(memory->fd, spool->buffer, SPOOL_BUFFER, (off_t)at);
+        problem = length > 0 ? segment_append(file, spool->buffer, (size_t)length) : EIO;
+        at += length > 0 ? (uint64_t)length : 0;
+    }
+    if (problem == 0 && (fdatasync(file->fd) != 0 || dup3(file->fd, memory->fd, O_CLOEXEC) < 0))
+        problem = errno;
+    if (problem == 0) {
+        memory->in_memory = false;
+        spool->bytes += memory->size;
+        fsync(spool->directory);
+    } else {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(memory->number, name);
+        unlinkat(spool->directory, name, 0);
+    }
+    segment_free(file);
+    return problem;
+}
+
+static int new_segment(struct spool *spool) {
+    struct segment *segment = NULL;
+    int problem = spool->disk_errno;
+    if (problem == 0 || clock_monotonic() >= spool->disk_retry) {
+        problem = spool_place(spool);
+        if (problem == 0)
+            problem = segment_create(spool->directory, spool->next_number, &segment);
+        if (problem == 0 && spool->fsync != CARBOND_FSYNC_NONE && fsync(spool->directory) != 0)
+            problem = errno;
+        spool_note_disk(spool, problem);
+    }
+    if (!segment)
+        problem = segment_create(-1, spool->next_number, &segment);
+    if (!segment)
+        return problem;
+    spool_insert(spool, segment);
+    spool->active = segment;
+    return 0;
+}
+
+/* Makes sure that there is a segment to write to. */
+static int prepare_segment(struct spool *spool) {
+    struct segment *active = spool->active;
+    if (active && active->in_memory && clock_monotonic() >= spool->disk_retry)
+        spool_note_disk(spool, move_to_disk(spool, active));
+    if (active && active->size >= segment_most(spool))
+        spool_roll(spool);
+    memset(&spool->filled, 0, sizeof spool->filled);
+    return spool->active ? 0 : new_segment(spool);
+}
+
+static bool put(struct spool *spool, const struct record *record) {
+    if (SPOOL_BUFFER - spool->filled.length < SEGMENT_RECORD_HEADER + record_size(record))
+        return false;
+    spool->filled.length += segment_encode(record, spool->buffer + spool->filled.length);
+    spool->filled.records++;
+    spool->filled.emissions += record->type == RECORD_EMISSION;
+    return true;
+}
+
+static bool put_run(struct spool *spool, const struct carbond_run *run) {
+    struct record creation = {.type = RECORD_RUN,
+                              .run = run->id,
+                              .dropped = run->dropped,
+                              .json = run->creation,
+                              .json_length = run->creation_length};
+    struct record remote = {.type = RECORD_REMOTE, .run = run->id, .remote = run->remote};
+    return (!run->creation || put(spool, &creation)) && (!run->has_remote || put(spool, &remote));
+}
+
+static bool put_entry(struct spool *spool, const struct ring_entry *entry) {
+    struct spool_filled before = spool->filled;
+    struct record record = {.type = RECORD_EMISSION, .run = entry->run->id, .emission = entry->emission};
+    bool is_first = entry->run->written_in != spool->active->number;
+    if ((!is_first || put_run(spool, entry->run)) && put(spool, &record)) {
+        entry->run->written_in = spool->active->number;
+        return true;
+    }
+    spool->filled = before;
+    return false;
+}
+
+/* Writes the buffer. 0, or an errno: ENOBUFS when a cap forbids it. */
+static int write_buffer(struct spool *spool) {
+    struct segment *segment = spool->active;
+    if (segment->in_memory ? segment->size + spool->filled.length > MEMORY_MOST : !make_room(spool, spool->filled.length))
+        return ENOBUFS;
+    int problem = segment_append(segment, spool->buffer, spool->filled.length);
+    if (problem != 0)
+        return problem;
+    segment->records += spool->filled.records;
+    segment->emissions += spool->filled.emissions;
+    spool->pending += spool->filled.emissions;
+    spool->bytes += segment->in_memory ? 0 : spool->filled.length;
+    spool->appended++;
+    return 0;
+}
+
+/* After a failure. The disk's: the next attempt begins another segment, in memory if need be. */
+static void give_up_segment(struct spool *spool, int problem) {
+    if (problem == ENOBUFS || spool->active->in_memory)
+        return;
+    spool_note_disk(spool, problem);
+    spool_roll(spool);
+}
+
+static int result_of_write(const struct spool *spool) {
+    return spool->active->in_memory ? CARBOND_NOT_DURABLE : CARBOND_OK;
+}
+
+static int try_to_write(struct spool *spool, struct ring_entry *const entries[], size_t count, size_t *taken) {
+    int problem = prepare_segment(spool);
+    if (problem != 0)
+        return problem;
+    size_t fitting = 0;
+    while (fitting < count && put_entry(spool, entries[fitting]))
+        fitting++;
+    problem = write_buffer(spool);
+    if (problem == 0) {
+        *taken = fitting;
+        return 0;
+    }
+    for (size_t i = 0; i < fitting; i++)
+        entries[i]->run->written_in = 0;
+    give_up_segment(spool, problem);
+    return problem;
+}
+
+int spool_write(struct spool *spool, struct ring_entry *const entries[], size_t count, size_t *taken) {
+    *taken = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct emission *emission = &entries[i]->emission;
+        if (!emission->has_id)
+            emission->id = id_new(spool->ids);
+        emission->has_id = true;
+    }
+    /* The second time it goes to memory, if the disk has refused the first time. */
+    if (try_to_write(spool, entries, count, taken) == 0 || try_to_write(spool, entries, count, taken) == 0)
+        return result_of_write(spool);
+    return CARBOND_FULL;
+}
+
+/* -- runs -------------------------------------------------------------------------------------------------------------- */
+
+struct writing_runs {
+    struct spool *spool;
+    int result;
+};
+
+static int write_one_run(struct spool *spool, struct carbond_run *run) {
+    int problem = prepare_segment(spool);
+    if (problem != 0)
+        return problem;
+    if (!put_run(spool, run) || spool->filled.length == 0)
+        return 0; /* nothing is known of it that could be written */
+    problem = write_buffer(spool);
+    if (problem != 0)
+        give_up_segment(spool, problem);
+    else
+        run->written_in = spool->active->number;
+    return problem;
+}
+
+static void write_run(void *context, struct carbond_run *run) {
+    struct writing_runs *writing = context;
+    if (!run->unwritten || writing->result == CARBOND_FULL)
+        return;
+    if (write_one_run(writing->spool, run) != 0 && write_one_run(writing->spool, run) != 0) {
+        writing->result = CARBOND_FULL;
+        return;
+    }
+    run->unwritten = false;
+    writing->result = result_of_write(writing->spool);
+}
+
+int spool_write_runs(struct spool *spool) {
+    struct writing_runs writing = {spool, CARBOND_OK};
+    if (!spool->unwritten_runs)
+        return CARBOND_OK;
+    spool->unwritten_runs = false;
+    runs_each(spool->runs, write_run, &writing);
+    if (writing.result == CARBOND_FULL)
+        spool->unwritten_runs = true;
+    return writing.result;
+}
+
+void spool_write_remote(struct spool *spool, struct carbond_run *run) {
+    run->unwritten = spool->unwritten_runs = true;
+    spool_write_runs(spool);
+}
