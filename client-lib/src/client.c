@@ -17,7 +17,7 @@ enum { DRAIN_AT_ONCE = 128 };
 
 /* -- opening and closing --------------------------------------------------------------------------------------------------- */
 
-static void init_condition(pthread_cond_t *condition) {
+void client_init_condition(pthread_cond_t *condition) {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -46,7 +46,7 @@ static struct carbond_client *new_client(const carbond_options *options) {
     else
         log_init(&client->log, NULL, NULL, 0);
     pthread_mutex_init(&client->lock, NULL);
-    init_condition(&client->progress);
+    client_init_condition(&client->progress);
     sync_init(&client->sync);
     return client;
 }

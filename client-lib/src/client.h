@@ -57,6 +57,9 @@ void client_wake(struct carbond_client *client);
 /* Starts the background thread if it is not there. Any thread. */
 bool client_revive(struct carbond_client *client);
 
+/* For waits that go by the monotonic clock. */
+void client_init_condition(pthread_cond_t *condition);
+
 /* -- all clients of the process (fork.c) ----------------------------------------------------------------------------------- */
 
 void clients_add(struct carbond_client *client);

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "record.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -96,11 +97,12 @@ int creation_make(struct creation *creation, const carbond_run_info *info, const
     id_format(&creation->id, id);
     clock_format(start, timestamp);
 
+    errno = 0;
     json_t *object = make_object(info, id, experiment, timestamp);
     creation->json = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
-    if (!creation->json)
-        return CARBOND_INVALID;
+    if (!creation->json) /* a text that is too long or no UTF-8, or no memory for it */
+        return errno == ENOMEM ? CARBOND_NO_MEMORY : CARBOND_INVALID;
     creation->length = strlen(creation->json);
     if (creation->length <= RECORD_JSON_MOST)
         return CARBOND_OK;

@@ -39,7 +39,8 @@ struct carbond_run {
     bool has_remote;     /* a plain CodeCarbon server has chosen another id for it */
     struct id remote;
     struct backoff backoff; /* its own trouble, while the others go on */
-    char *refusal;       /* why it was refused: a sentence, or NULL */
+    int refusal_status;  /* with which it was refused */
+    char *refusal;       /* and why, as JSON; or NULL */
 };
 
 struct runs {

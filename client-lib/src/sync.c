@@ -14,6 +14,12 @@ void sync_destroy(struct sync *sync) {
     pthread_mutex_destroy(&sync->lock);
 }
 
+void sync_forget(struct sync *sync, uint64_t appended) {
+    sync->busy = false;
+    sync->synced = appended;
+    pthread_cond_init(&sync->changed, NULL);
+}
+
 /* Forces all that has been written to the disk; `*ticket` says up to where. Segments before the active one were forced
  * when it took their place. */
 static bool force(struct spool *spool, pthread_mutex_t *client_lock, uint64_t *ticket) {

@@ -18,6 +18,9 @@ struct sync {
 void sync_init(struct sync *sync);
 void sync_destroy(struct sync *sync);
 
+/* After fork(), in the child: nobody waits any more. */
+void sync_forget(struct sync *sync, uint64_t appended);
+
 /* Returns when what had been written when spool.appended was `ticket` is on the disk. False if the disk has failed. Not
  * under the client's lock, which it takes. */
 bool sync_wait(struct sync *sync, struct spool *spool, pthread_mutex_t *client_lock, uint64_t ticket);
