@@ -66,10 +66,10 @@ struct adoption {
     pthread_mutex_t *lock;
     struct segment_reader reader;
     int root;
-    int directory;            /* the orphan's */
-    bool is_own;              /* the orphan's directory has become this client's */
-    struct segment *segment;  /* that is being read */
-    uint64_t emissions;       /* found so far */
+    int directory;           /* the orphan's */
+    bool is_own;             /* the orphan's directory has become this client's */
+    struct segment *segment; /* that is being read */
+    uint64_t emissions;      /* found so far */
 };
 
 /* What the segments know of runs is kept: ids that were chosen elsewhere, and how many emissions were dropped. Marks become
@@ -145,7 +145,8 @@ static bool place_file(struct adoption *adoption, const char *name, const struct
     segment->fd = -1;
     int problem = move_in(adoption, name);
     if (problem != 0) {
-        log_write(spool->log, CARBOND_LOG_WARNING, "an orphaned segment can't be adopted: %s", strerror(problem));
+        log_write(spool->log, CARBOND_LOG_WARNING, "an orphaned segment can't be adopted: %s",
+                  strerror(problem));
         return false;
     }
     adoption->emissions += segment->emissions - segment->emissions_settled;
@@ -273,7 +274,8 @@ static void visit_root(void *context, const char *name) {
     if (problem == 0)
         adopt_directory(adoption, name);
     else if (problem != EWOULDBLOCK && problem != ENOENT)
-        log_write(spool->log, CARBOND_LOG_WARNING, "the spool %s can't be adopted: %s", name, strerror(problem));
+        log_write(spool->log, CARBOND_LOG_WARNING, "the spool %s can't be adopted: %s", name,
+                  strerror(problem));
 }
 
 void spool_adopt(struct spool *spool, pthread_mutex_t *client_lock) {
@@ -312,7 +314,8 @@ static void look_into_spool(void *context, const char *name) {
     struct segment_survey survey;
     struct listing listing;
     uint32_t server;
-    int directory = is_spool_name(name, &server) ? openat(search->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int directory =
+        is_spool_name(name, &server) ? openat(search->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (directory < 0)
         return;
     if (list_segments(directory, &listing)) {

@@ -9,10 +9,10 @@ static const struct {
     int status;
     enum outcome outcome;
 } OUTCOMES[] = {
-    {0, OUTCOME_LATER},         {200, OUTCOME_DONE},         {201, OUTCOME_DONE},    {400, OUTCOME_REFUSED},
+    {0, OUTCOME_LATER},          {200, OUTCOME_DONE},         {201, OUTCOME_DONE},    {400, OUTCOME_REFUSED},
     {401, OUTCOME_UNAUTHORIZED}, {403, OUTCOME_UNAUTHORIZED}, {404, OUTCOME_REFUSED}, {405, OUTCOME_NO_ROUTE},
-    {408, OUTCOME_LATER},       {409, OUTCOME_REFUSED},      {413, OUTCOME_REFUSED}, {422, OUTCOME_REFUSED},
-    {425, OUTCOME_LATER},       {429, OUTCOME_LATER},
+    {408, OUTCOME_LATER},        {409, OUTCOME_REFUSED},      {413, OUTCOME_REFUSED}, {422, OUTCOME_REFUSED},
+    {425, OUTCOME_LATER},        {429, OUTCOME_LATER},
 };
 
 static enum outcome outcome_of(int status) {
@@ -64,7 +64,8 @@ static bool read_count(const json_t *answer, const char *name, size_t most, size
 
 static bool read_rejection(const json_t *from, size_t sent, struct rejection *to) {
     size_t status;
-    if (!read_count(from, "index", sent - 1, &to->index) || !read_count(from, "status", 599, &status) || status < 400)
+    if (!read_count(from, "index", sent - 1, &to->index) || !read_count(from, "status", 599, &status) ||
+        status < 400)
         return false;
     to->status = (int)status;
     const json_t *detail = json_object_get(from, "detail");

@@ -55,8 +55,8 @@ static char *print_rejected(const struct record *record, int status, const char 
         body_length = emission_print(&record->emission, &record->run, emission);
     }
     char *line = NULL;
-    int size = asprintf(&line, "{\"at\":\"%s\",\"status\":%d,\"detail\":%s,\"%s\":%.*s}\n", at, status, detail, kind,
-                        (int)body_length, body);
+    int size = asprintf(&line, "{\"at\":\"%s\",\"status\":%d,\"detail\":%s,\"%s\":%.*s}\n", at, status,
+                        detail, kind, (int)body_length, body);
     *length = size < 0 ? 0 : (size_t)size;
     return size < 0 ? NULL : line;
 }
@@ -70,7 +70,8 @@ bool spool_reject(struct spool *spool, const struct record *record, int status, 
     /* Where there is no disk for it at all, the log is the last resort. A full one may take it later. */
     bool hopeless = problem != 0 && problem != ENOSPC && problem != EDQUOT;
     if (hopeless)
-        log_write(spool->log, CARBOND_LOG_ERROR, "rejected/ can't be written (%s): %s", strerror(problem), line);
+        log_write(spool->log, CARBOND_LOG_ERROR, "rejected/ can't be written (%s): %s", strerror(problem),
+                  line);
     free(line);
     return problem == 0 || hopeless;
 }
@@ -87,8 +88,10 @@ int spool_set_aside(struct spool *spool, int directory, const char *file) {
     int problem = renameat(directory, file, broken, name) != 0 ? errno : 0;
     close(broken);
     if (problem == 0)
-        log_write(spool->log, CARBOND_LOG_ERROR, "a damaged segment is set aside as %s/broken/%s", spool->path, name);
+        log_write(spool->log, CARBOND_LOG_ERROR, "a damaged segment is set aside as %s/broken/%s",
+                  spool->path, name);
     else
-        log_write(spool->log, CARBOND_LOG_ERROR, "a damaged segment can't be set aside: %s", strerror(problem));
+        log_write(spool->log, CARBOND_LOG_ERROR, "a damaged segment can't be set aside: %s",
+                  strerror(problem));
     return problem;
 }

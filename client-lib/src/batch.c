@@ -10,8 +10,8 @@ bool batch_init(struct batch *batch, size_t capacity) {
     batch->entries = calloc(capacity, sizeof *batch->entries);
     batch->body = malloc(FIRST_SIZE);
     /* The fastest level: the network between a tracker and its server is seldom the narrowest place. */
-    bool deflates =
-        deflateInit2(&batch->stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
+    bool deflates = deflateInit2(&batch->stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, MEMORY_LEVEL,
+                                 Z_DEFAULT_STRATEGY) == Z_OK;
     if (batch->entries && batch->body && deflates)
         return true;
     if (deflates)

@@ -42,7 +42,8 @@ static struct carbond_client *new_client(const carbond_options *options) {
     if (!client)
         return NULL;
     if (options && options->size >= sizeof *options)
-        log_init(&client->log, options->log, options->log_user, options->log_level ? options->log_level : CARBOND_LOG_INFO);
+        log_init(&client->log, options->log, options->log_user,
+                 options->log_level ? options->log_level : CARBOND_LOG_INFO);
     else
         log_init(&client->log, NULL, NULL, 0);
     pthread_mutex_init(&client->lock, NULL);
@@ -127,7 +128,8 @@ int carbond_close(carbond_client *client) {
     spool_destroy(&client->spool);
     pthread_mutex_unlock(&client->lock);
     if (lost > 0)
-        log_write(&client->log, CARBOND_LOG_ERROR, "%" PRIu64 " emissions are lost: the disk refuses them", lost);
+        log_write(&client->log, CARBOND_LOG_ERROR, "%" PRIu64 " emissions are lost: the disk refuses them",
+                  lost);
     free_client(client);
     return lost > 0 ? CARBOND_LOST : CARBOND_OK;
 }
@@ -155,7 +157,8 @@ void client_wake(struct carbond_client *client) {
 static void press(struct carbond_client *client) {
     if (ring_length(client->ring) < ring_capacity(client->ring) / 2)
         return;
-    if (!atomic_load_explicit(&client->pressed, memory_order_relaxed) && !atomic_exchange(&client->pressed, true))
+    if (!atomic_load_explicit(&client->pressed, memory_order_relaxed) &&
+        !atomic_exchange(&client->pressed, true))
         sender_wake(client->sender);
 }
 

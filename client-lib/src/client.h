@@ -29,8 +29,8 @@ struct carbond_client {
     struct id_maker ids;
     struct spool spool;
     struct runs runs;
-    char *token;             /* or NULL */
-    bool adopted;            /* what was there at the start has been found */
+    char *token;  /* or NULL */
+    bool adopted; /* what was there at the start has been found */
 
     struct sync sync;
     struct sender *sender; /* of this process; NULL after fork(), until the first call */

@@ -5,7 +5,7 @@
 
 #define SECOND INT64_C(1000000)
 
-static const int64_t FIRST = INT64_C(-62135596800) * SECOND;          /* 0001-01-01T00:00:00Z */
+static const int64_t FIRST = INT64_C(-62135596800) * SECOND;             /* 0001-01-01T00:00:00Z */
 static const int64_t LAST = INT64_C(253402300799) * SECOND + SECOND - 1; /* 9999-12-31T23:59:59.999999Z */
 
 int64_t clock_monotonic(void) {

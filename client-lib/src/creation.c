@@ -40,8 +40,12 @@ static const struct {
 /* clang-format on */
 
 void carbond_run_info_init(carbond_run_info *info, size_t size) {
-    carbond_run_info fresh = {
-        .size = size, .cpu_count = -1, .gpu_count = -1, .longitude = NAN, .latitude = NAN, .ram_total_size = NAN};
+    carbond_run_info fresh = {.size = size,
+                              .cpu_count = -1,
+                              .gpu_count = -1,
+                              .longitude = NAN,
+                              .latitude = NAN,
+                              .ram_total_size = NAN};
     memset(info, 0, size);
     memcpy(info, &fresh, size < sizeof fresh ? size : sizeof fresh);
 }
@@ -67,8 +71,10 @@ static json_t *make_member(const char *place, enum kind kind) {
     return NULL;
 }
 
-static json_t *make_object(const carbond_run_info *info, const char *id, const char *experiment, const char *timestamp) {
-    json_t *object = json_pack("{s:s, s:s, s:s}", "id", id, "experiment_id", experiment, "timestamp", timestamp);
+static json_t *make_object(const carbond_run_info *info, const char *id, const char *experiment,
+                           const char *timestamp) {
+    json_t *object =
+        json_pack("{s:s, s:s, s:s}", "id", id, "experiment_id", experiment, "timestamp", timestamp);
     bool good = object != NULL;
     for (size_t i = 0; good && i < sizeof MEMBERS / sizeof *MEMBERS; i++)
         good = json_object_set_new(object, MEMBERS[i].name,
@@ -112,7 +118,8 @@ int creation_make(struct creation *creation, const carbond_run_info *info, const
 
 char *creation_with_dropped(const char *json, size_t length, uint64_t dropped, size_t *new_length) {
     char *body = NULL;
-    int size = dropped > 0 ? asprintf(&body, "{\"emissions_dropped\":%" PRIu64 ",%.*s", dropped, (int)length - 1, json + 1)
+    int size = dropped > 0 ? asprintf(&body, "{\"emissions_dropped\":%" PRIu64 ",%.*s", dropped,
+                                      (int)length - 1, json + 1)
                            : asprintf(&body, "%.*s", (int)length, json);
     *new_length = size < 0 ? 0 : (size_t)size;
     return size < 0 ? NULL : body;

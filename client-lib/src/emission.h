@@ -12,8 +12,8 @@ enum { EMISSION_NUMBERS = 14 };
 struct emission {
     struct id run;
     struct id id;
-    bool has_id;       /* false: one is made before it is written */
-    int64_t timestamp; /* microseconds since 1970-01-01T00:00:00Z */
+    bool has_id;                      /* false: one is made before it is written */
+    int64_t timestamp;                /* microseconds since 1970-01-01T00:00:00Z */
     double numbers[EMISSION_NUMBERS]; /* in the order of the table; NaN: unknown */
 };
 

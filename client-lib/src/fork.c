@@ -50,7 +50,8 @@ static void begin_anew(struct carbond_client *client) {
     spool_forget(&client->spool);
     runs_each(&client->runs, forget_run, NULL);
     client->spool.unwritten_runs = false;
-    client->ids = (struct id_maker){.last = client->ids.last}; /* no random bytes that the parent draws as well */
+    client->ids =
+        (struct id_maker){.last = client->ids.last}; /* no random bytes that the parent draws as well */
     client->adopted = false;
     sync_forget(&client->sync, client->spool.appended);
     client_init_condition(&client->progress);

@@ -90,7 +90,8 @@ static bool is_deferred(struct lane *lane, const struct carbond_run *run, int64_
     return pause > 0;
 }
 
-static enum verdict judge_run(struct lane *lane, const struct carbond_run *run, const struct record *record, int64_t now) {
+static enum verdict judge_run(struct lane *lane, const struct carbond_run *run, const struct record *record,
+                              int64_t now) {
     bool is_known = run->state == RUN_CREATED || run->has_remote;
     if (run->state == RUN_REFUSED || (is_known && record->dropped <= run->told))
         return DONE;
@@ -133,7 +134,8 @@ static enum verdict judge(struct lane *lane, struct segment *segment, const stru
 
 static struct batch_entry batch_entry_of(struct segment *segment, struct carbond_run *run,
                                          const struct segment_entry *entry) {
-    return (struct batch_entry){.segment = segment, .run = run, .offset = entry->offset, .index = entry->index};
+    return (struct batch_entry){
+        .segment = segment, .run = run, .offset = entry->offset, .index = entry->index};
 }
 
 static bool prepare_creation(struct lane *lane, struct carbond_run *run, const struct record *record) {
@@ -150,7 +152,8 @@ static const struct id *id_at_server(const struct carbond_run *run) {
 }
 
 /* Whether reading goes on. */
-static bool take_record(struct lane *lane, struct segment *segment, const struct segment_entry *entry, int64_t now) {
+static bool take_record(struct lane *lane, struct segment *segment, const struct segment_entry *entry,
+                        int64_t now) {
     struct carbond_run *run;
     enum verdict verdict = judge(lane, segment, entry, &run, now);
     if (verdict == PASS)
@@ -188,7 +191,8 @@ static enum reading end_segment(struct lane *lane, struct segment *segment, uint
     bool grows = segment == client->spool.active || segment->size > lane->reader.end;
     pthread_mutex_unlock(&client->lock);
     if (differs) {
-        log_write(&client->log, CARBOND_LOG_ERROR, "a segment of the spool was changed by somebody: it is read again");
+        log_write(&client->log, CARBOND_LOG_ERROR,
+                  "a segment of the spool was changed by somebody: it is read again");
         lane->to.index = 0;
         lane->to.at = 0;
         return READ_STOP;
@@ -199,7 +203,8 @@ static enum reading end_segment(struct lane *lane, struct segment *segment, uint
     return READ_ON;
 }
 
-static enum reading read_segment(struct lane *lane, struct segment *segment, uint64_t size, uint32_t records, int64_t now) {
+static enum reading read_segment(struct lane *lane, struct segment *segment, uint64_t size, uint32_t records,
+                                 int64_t now) {
     struct segment_reader *reader = &lane->reader;
     size_t limit = dialect_of(lane->out)->batches ? lane->limit : 1;
     if (lane->to.at == 0)
@@ -278,11 +283,16 @@ static void fill(struct lane *lane, int64_t now) {
 
 /* -- sending --------------------------------------------------------------------------------------------------------------- */
 
-static bool post(struct lane *lane, const char *path, const char *type, bool is_gzip, const void *body, size_t length) {
+static bool post(struct lane *lane, const char *path, const char *type, bool is_gzip, const void *body,
+                 size_t length) {
     struct carbond_client *client = lane->out->client;
     pthread_mutex_lock(&client->lock);
-    struct request request = {
-        .path = path, .type = type, .is_gzip = is_gzip, .body = body, .length = length, .token = client->token};
+    struct request request = {.path = path,
+                              .type = type,
+                              .is_gzip = is_gzip,
+                              .body = body,
+                              .length = length,
+                              .token = client->token};
     bool sent = transport_post(lane->out->transport, lane->number, &request);
     pthread_mutex_unlock(&client->lock);
     count(&client->counters.requests, sent);

@@ -40,21 +40,22 @@ enum lane_work { LANE_IDLE, LANE_CREATING, LANE_SENDING, LANE_PROBING };
 struct lane {
     struct outbound *out;
     unsigned number;
-    enum lane_work work;          /* what is in flight */
-    enum lane_work probed;        /* while LANE_PROBING: what the answer decides about */
-    struct lane_place from, to;   /* of the request: where reading began, and where it goes on after a success */
+    enum lane_work work;   /* what is in flight */
+    enum lane_work probed; /* while LANE_PROBING: what the answer decides about */
+    struct lane_place from,
+        to; /* of the request: where reading began, and where it goes on after a success */
     struct segment *held[LANE_SEGMENTS];
     unsigned holding;
     struct segment_reader reader;
     struct batch batch;
-    size_t limit;                 /* emissions in a batch: fewer while a refusal is being tracked down */
-    struct lane_place careful;    /* up to where */
-    struct carbond_run *run;      /* LANE_CREATING: whose creation */
-    uint64_t dropped;             /* LANE_CREATING: the figure that it tells */
-    char *creation;               /* LANE_CREATING: its body */
-    int status;                   /* LANE_PROBING: of the answer that is in doubt */
-    char *detail;                 /* LANE_PROBING: of the same */
-    int64_t deferred;             /* monotonic clock: when something that was passed over is due; 0: nothing was */
+    size_t limit;              /* emissions in a batch: fewer while a refusal is being tracked down */
+    struct lane_place careful; /* up to where */
+    struct carbond_run *run;   /* LANE_CREATING: whose creation */
+    uint64_t dropped;          /* LANE_CREATING: the figure that it tells */
+    char *creation;            /* LANE_CREATING: its body */
+    int status;                /* LANE_PROBING: of the answer that is in doubt */
+    char *detail;              /* LANE_PROBING: of the same */
+    int64_t deferred; /* monotonic clock: when something that was passed over is due; 0: nothing was */
     const struct carbond_run *last_run; /* the last one that was looked up */
 };
 

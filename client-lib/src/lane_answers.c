@@ -27,10 +27,12 @@ static const struct {
     [OUTCOME_DONE] = {CARBOND_LINK_UP, CARBOND_LOG_INFO, "the server answers"},
     [OUTCOME_UNAUTHORIZED] = {CARBOND_LINK_UNAUTHORIZED, CARBOND_LOG_WARNING,
                               "the server refuses the token; everything is kept"},
-    [OUTCOME_LATER] = {CARBOND_LINK_DOWN, CARBOND_LOG_INFO, "the server can't be reached, or asks to come later"},
+    [OUTCOME_LATER] = {CARBOND_LINK_DOWN, CARBOND_LOG_INFO,
+                       "the server can't be reached, or asks to come later"},
     [OUTCOME_STRANGE] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING,
                          "what answers does not speak as a server should; everything is kept"},
-    [OUTCOME_REFUSED] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING, "the server does not know what it is asked"},
+    [OUTCOME_REFUSED] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING,
+                         "the server does not know what it is asked"},
     [OUTCOME_NO_ROUTE] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING,
                           "the server has no such path: is the URL right? Everything is kept"},
 };
@@ -43,7 +45,8 @@ static void tell_link(struct lane *lane, enum outcome outcome, const struct repl
     if (reply->status == 0)
         log_write(&client->log, LINKS[outcome].level, "%s: %s", LINKS[outcome].sentence, reply->problem);
     else
-        log_write(&client->log, LINKS[outcome].level, "%s (status %d)", LINKS[outcome].sentence, reply->status);
+        log_write(&client->log, LINKS[outcome].level, "%s (status %d)", LINKS[outcome].sentence,
+                  reply->status);
 }
 
 /* Nothing has become of the request; all that it held is pending. */
@@ -187,7 +190,8 @@ static bool read_entry(struct lane *lane, const struct batch_entry *entry, struc
 }
 
 /* False when it is still pending. */
-static bool reject(struct lane *lane, const struct batch_entry *entry, int status, const char *detail, int64_t now) {
+static bool reject(struct lane *lane, const struct batch_entry *entry, int status, const char *detail,
+                   int64_t now) {
     struct segment_entry read;
     if (read_entry(lane, entry, &read) &&
         settle_rejected(lane->out->client, entry, &read.record, status, detail))
@@ -202,7 +206,8 @@ static bool not_found(struct lane *lane, const struct batch_entry *entry, const 
     struct carbond_run *run = entry->run;
     if (backoff_pause(&run->backoff, now) > 0)
         return false; /* found out with another emission of this batch */
-    if (run->state == RUN_CREATED || (run->missing && !spool_somebody_creates(&client->spool, &client->lock, &run->id)))
+    if (run->state == RUN_CREATED ||
+        (run->missing && !spool_somebody_creates(&client->spool, &client->lock, &run->id)))
         return reject(lane, entry, 404, detail, now);
     run->missing = true;
     delay_run(lane, run, now);
@@ -322,8 +327,10 @@ static void probe_answered(struct lane *lane, const struct reply *reply, int64_t
 }
 
 void lane_finish(struct lane *lane, int64_t now) {
-    static void (*const ANSWERED[])(struct lane *, const struct reply *, int64_t) = {
-        [LANE_CREATING] = creation_answered, [LANE_SENDING] = emissions_answered, [LANE_PROBING] = probe_answered};
+    static void (*const ANSWERED[])(struct lane *, const struct reply *,
+                                    int64_t) = {[LANE_CREATING] = creation_answered,
+                                                [LANE_SENDING] = emissions_answered,
+                                                [LANE_PROBING] = probe_answered};
     struct carbond_client *client = lane->out->client;
     struct reply reply;
     if (lane->work == LANE_IDLE || !transport_take(lane->out->transport, lane->number, &reply))

@@ -154,7 +154,8 @@ static int copy_given(struct resolving *resolving, const carbond_options *given)
         if (SETTINGS[i].kind == TEXT)
             *(char **)place_of(options, &SETTINGS[i]) = NULL;
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
-        const char *text = SETTINGS[i].kind == TEXT ? *(char *const *)((const char *)given + SETTINGS[i].offset) : NULL;
+        const char *text =
+            SETTINGS[i].kind == TEXT ? *(char *const *)((const char *)given + SETTINGS[i].offset) : NULL;
         if (text)
             set_text(resolving, &SETTINGS[i], text);
     }
@@ -256,7 +257,9 @@ int options_is_token(const char *token) {
 }
 
 static bool is_url(const char *url) {
-    const char *rest = strncasecmp(url, "http://", 7) == 0 ? url + 7 : strncasecmp(url, "https://", 8) == 0 ? url + 8 : "";
+    const char *rest = strncasecmp(url, "http://", 7) == 0    ? url + 7
+                       : strncasecmp(url, "https://", 8) == 0 ? url + 8
+                                                              : "";
     return is_printable(url, URL_MOST) && *rest != '\0' && *rest != '/' && !strpbrk(rest, "?#");
 }
 

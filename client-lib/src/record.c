@@ -8,8 +8,9 @@
 
 _Static_assert(sizeof(double) == 8, "an IEEE 754 double");
 
-static const size_t sizes_of_types[] = {
-    [RECORD_RUN] = RECORD_RUN_HEAD, [RECORD_EMISSION] = RECORD_EMISSION_SIZE, [RECORD_REMOTE] = RECORD_REMOTE_SIZE};
+static const size_t sizes_of_types[] = {[RECORD_RUN] = RECORD_RUN_HEAD,
+                                        [RECORD_EMISSION] = RECORD_EMISSION_SIZE,
+                                        [RECORD_REMOTE] = RECORD_REMOTE_SIZE};
 
 size_t record_size(const struct record *record) {
     return sizes_of_types[record->type] + (record->type == RECORD_RUN ? record->json_length : 0);

@@ -68,8 +68,8 @@ bool ring_put(struct ring *ring, const struct ring_entry *entry) {
         struct slot *slot = &ring->slots[position & ring->mask];
         uint64_t turn = atomic_load_explicit(&slot->turn, memory_order_acquire);
         if (turn == position) {
-            if (!atomic_compare_exchange_weak_explicit(&ring->put, &position, position + 1, memory_order_relaxed,
-                                                       memory_order_relaxed))
+            if (!atomic_compare_exchange_weak_explicit(&ring->put, &position, position + 1,
+                                                       memory_order_relaxed, memory_order_relaxed))
                 continue; /* another thread got it; `position` is the present one now */
             slot->entry = *entry;
             atomic_store_explicit(&slot->turn, position + 1, memory_order_release);
@@ -99,6 +99,7 @@ struct ring_entry *ring_peek(struct ring *ring, size_t ahead) {
 void ring_drop(struct ring *ring, size_t count) {
     uint64_t position = ring_taken(ring);
     for (size_t i = 0; i < count; i++, position++)
-        atomic_store_explicit(&ring->slots[position & ring->mask].turn, position + ring->mask + 1, memory_order_release);
+        atomic_store_explicit(&ring->slots[position & ring->mask].turn, position + ring->mask + 1,
+                              memory_order_release);
     atomic_store_explicit(&ring->taken, position, memory_order_relaxed);
 }

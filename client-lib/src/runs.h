@@ -25,12 +25,12 @@ struct carbond_run {
     struct carbond_client *client;
     struct id id;
     char text[ID_TEXT_SIZE];
-    unsigned held;       /* how many handles of it the program has */
-    unsigned char lane;  /* who sends it: one request at a time, so that a run's emissions stay in order */
+    unsigned held;      /* how many handles of it the program has */
+    unsigned char lane; /* who sends it: one request at a time, so that a run's emissions stay in order */
     enum run_state state;
-    bool waiting;        /* its creation could not be sent yet, for a reason of its own: nor can its emissions */
-    bool missing;        /* the server answered 404 to an emission, though its creation was not sent from here */
-    char *creation;      /* the body of POST /runs; NULL where this process has only read it in the spool */
+    bool waiting;   /* its creation could not be sent yet, for a reason of its own: nor can its emissions */
+    bool missing;   /* the server answered 404 to an emission, though its creation was not sent from here */
+    char *creation; /* the body of POST /runs; NULL where this process has only read it in the spool */
     size_t creation_length;
     bool unwritten;      /* its creation, or what it has dropped, is to be written to the spool */
     uint64_t written_in; /* the number of the last segment that begins with its creation; 0: none */
@@ -39,8 +39,8 @@ struct carbond_run {
     bool has_remote;     /* a plain CodeCarbon server has chosen another id for it */
     struct id remote;
     struct backoff backoff; /* its own trouble, while the others go on */
-    int refusal_status;  /* with which it was refused */
-    char *refusal;       /* and why, as JSON; or NULL */
+    int refusal_status;     /* with which it was refused */
+    char *refusal;          /* and why, as JSON; or NULL */
 };
 
 struct runs {

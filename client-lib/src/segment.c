@@ -266,7 +266,8 @@ static bool only_zeros(struct segment_reader *reader, uint64_t at) {
 }
 
 /* Looks for the next place where a record is. */
-static enum segment_step skip_damage(struct segment_reader *reader, enum finding first, struct segment_entry *entry) {
+static enum segment_step skip_damage(struct segment_reader *reader, enum finding first,
+                                     struct segment_entry *entry) {
     uint64_t damage = reader->at;
     struct segment_entry next;
     for (uint64_t at = damage + 1; at + SEGMENT_RECORD_HEADER + RECORD_LEAST <= reader->end; at++) {
@@ -311,7 +312,8 @@ static void count_record(struct segment_survey *survey, const struct segment_ent
 
 static int64_t time_made(struct segment_reader *reader) {
     const unsigned char *header;
-    return look(reader, 0, SEGMENT_HEADER, &header) == SEGMENT_HEADER ? (int64_t)get_u64(header + AT_MADE) : 0;
+    return look(reader, 0, SEGMENT_HEADER, &header) == SEGMENT_HEADER ? (int64_t)get_u64(header + AT_MADE)
+                                                                      : 0;
 }
 
 bool segment_survey(struct segment_reader *reader, int fd, struct segment_survey *survey,

@@ -27,14 +27,14 @@ enum {
 
 struct segment {
     struct segment *next;
-    uint64_t number;    /* its place among the others, and its name */
-    int fd;             /* -1: not open */
-    unsigned holders;   /* who reads it; the file is open while there are any */
-    bool in_memory;     /* a file without a name, since the disk refuses one */
-    bool damaged;       /* set aside, and not deleted, when it is settled */
-    bool removed;       /* no longer part of the spool: the last holder frees it */
-    int64_t age_from;   /* monotonic clock: when it was made */
-    uint64_t size;      /* bytes up to the end of the last whole record */
+    uint64_t number;  /* its place among the others, and its name */
+    int fd;           /* -1: not open */
+    unsigned holders; /* who reads it; the file is open while there are any */
+    bool in_memory;   /* a file without a name, since the disk refuses one */
+    bool damaged;     /* set aside, and not deleted, when it is settled */
+    bool removed;     /* no longer part of the spool: the last holder frees it */
+    int64_t age_from; /* monotonic clock: when it was made */
+    uint64_t size;    /* bytes up to the end of the last whole record */
     uint32_t records, settled;
     uint32_t emissions, emissions_settled;
     unsigned char *bits; /* of each record, whether it is settled; NULL: of none */
@@ -126,11 +126,11 @@ enum segment_step segment_reader_next(struct segment_reader *reader, struct segm
 /* What a whole file holds. */
 struct segment_survey {
     enum segment_kind kind;
-    int64_t made;      /* microseconds since 1970, or 0 */
-    uint64_t size;     /* up to the end of the last whole record */
+    int64_t made;  /* microseconds since 1970, or 0 */
+    uint64_t size; /* up to the end of the last whole record */
     uint32_t records, settled, emissions, emissions_settled;
-    uint64_t damages;  /* places where there was no record */
-    uint64_t lost;     /* bytes there */
+    uint64_t damages; /* places where there was no record */
+    uint64_t lost;    /* bytes there */
     bool torn;
 };
 

@@ -22,8 +22,8 @@ void settle_delivered(struct carbond_client *client, const struct batch *batch, 
     count(&client->counters.delivered, delivered);
 }
 
-bool settle_rejected(struct carbond_client *client, const struct batch_entry *entry, const struct record *record,
-                     int status, const char *detail) {
+bool settle_rejected(struct carbond_client *client, const struct batch_entry *entry,
+                     const struct record *record, int status, const char *detail) {
     bool is_emission = record->type == RECORD_EMISSION;
     pthread_mutex_lock(&client->lock);
     bool written = spool_reject(&client->spool, record, status, detail ? detail : "null");
@@ -34,6 +34,7 @@ bool settle_rejected(struct carbond_client *client, const struct batch_entry *en
     segment_mark(entry->segment, entry->offset);
     count(&client->counters.rejected, settled && is_emission);
     log_write(&client->log, CARBOND_LOG_ERROR, "%s of run %s is refused with %d: %s",
-              is_emission ? "an emission" : "the creation", entry->run->text, status, detail ? detail : "no reason given");
+              is_emission ? "an emission" : "the creation", entry->run->text, status,
+              detail ? detail : "no reason given");
     return true;
 }

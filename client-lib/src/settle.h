@@ -13,5 +13,5 @@ void settle_delivered(struct carbond_client *client, const struct batch *batch, 
 
 /* It was refused for good: it goes to rejected/ first. `detail` is JSON. False when the disk does not take it: it is still
  * pending then. */
-bool settle_rejected(struct carbond_client *client, const struct batch_entry *entry, const struct record *record,
-                     int status, const char *detail);
+bool settle_rejected(struct carbond_client *client, const struct batch_entry *entry,
+                     const struct record *record, int status, const char *detail);

@@ -33,7 +33,7 @@ bool spool_init(struct spool *spool) {
 }
 
 static void close_all(struct spool *spool) {
-    int *const files[] = {&spool->rejected, &spool->directory, &spool->root,
+    int *const files[] = {&spool->rejected, &spool->directory,   &spool->root,
                           &spool->orphan,   &spool->orphan_lock, &spool->lock};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (*files[i] >= 0)
@@ -104,7 +104,8 @@ int spool_place(struct spool *spool) {
 
 void spool_note_disk(struct spool *spool, int problem) {
     if (problem != 0 && problem != spool->disk_errno)
-        log_write(spool->log, CARBOND_LOG_WARNING, "the spool %s can't be written: %s", spool->path, strerror(problem));
+        log_write(spool->log, CARBOND_LOG_WARNING, "the spool %s can't be written: %s", spool->path,
+                  strerror(problem));
     else if (problem == 0 && spool->disk_errno != 0)
         log_write(spool->log, CARBOND_LOG_INFO, "the spool %s can be written again", spool->path);
     spool->disk_errno = problem;
@@ -169,7 +170,8 @@ struct segment *spool_hold(struct spool *spool, uint64_t number, int *problem) {
         return NULL;
     *problem = segment_open(segment, spool->directory);
     if (*problem == ENOENT) {
-        log_write(spool->log, CARBOND_LOG_ERROR, "somebody has deleted a segment of the spool: %u emissions are lost",
+        log_write(spool->log, CARBOND_LOG_ERROR,
+                  "somebody has deleted a segment of the spool: %u emissions are lost",
                   (unsigned)(segment->emissions - segment->emissions_settled));
         count(&spool->counters->lost, segment->emissions - segment->emissions_settled);
         remove_segment(spool, segment);
@@ -243,7 +245,8 @@ static void count_dropped(void *context, const struct segment_entry *entry) {
     const struct dropping *dropping = context;
     const struct record *record = &entry->record;
     struct spool *spool = dropping->spool;
-    if (record->type == RECORD_REMOTE || (segment_is_settled(dropping->segment, entry->index) && record->type != RECORD_RUN))
+    if (record->type == RECORD_REMOTE ||
+        (segment_is_settled(dropping->segment, entry->index) && record->type != RECORD_RUN))
         return;
     struct carbond_run *run = runs_get(spool->runs, spool->client, &record->run);
     if (!run)
@@ -265,7 +268,8 @@ static void drop_segment(struct spool *spool, struct segment *segment, const cha
     if (segment_open(segment, spool->directory) == 0)
         segment_survey(&spool->reader, segment->fd, &survey, count_dropped, &dropping);
     count(&spool->counters->dropped, emissions);
-    log_write(spool->log, CARBOND_LOG_ERROR, "the spool %s: %u emissions are dropped", why, (unsigned)emissions);
+    log_write(spool->log, CARBOND_LOG_ERROR, "the spool %s: %u emissions are dropped", why,
+              (unsigned)emissions);
     remove_segment(spool, segment);
 }
 
@@ -296,7 +300,8 @@ void spool_expire(struct spool *spool) {
         spool_roll(spool);
     for (;;) {
         struct segment *oldest = oldest_to_drop(spool);
-        if (!oldest || oldest == spool->active || now - oldest->age_from <= spool->max_age + spool->max_age / 8)
+        if (!oldest || oldest == spool->active ||
+            now - oldest->age_from <= spool->max_age + spool->max_age / 8)
             return;
         drop_segment(spool, oldest, "holds what is too old");
     }
@@ -420,7 +425,8 @@ static bool put_entry(struct spool *spool, const struct ring_entry *entry) {
 /* Writes the buffer. 0, or an errno: ENOBUFS when a cap forbids it. */
 static int write_buffer(struct spool *spool) {
     struct segment *segment = spool->active;
-    if (segment->in_memory ? segment->size + spool->filled.length > MEMORY_MOST : !make_room(spool, spool->filled.length))
+    if (segment->in_memory ? segment->size + spool->filled.length > MEMORY_MOST
+                           : !make_room(spool, spool->filled.length))
         return ENOBUFS;
     int problem = segment_append(segment, spool->buffer, spool->filled.length);
     if (problem != 0)
@@ -445,7 +451,8 @@ static int result_of_write(const struct spool *spool) {
     return spool->active->in_memory ? CARBOND_NOT_DURABLE : CARBOND_OK;
 }
 
-static int try_to_write(struct spool *spool, struct ring_entry *const entries[], size_t count, size_t *taken) {
+static int try_to_write(struct spool *spool, struct ring_entry *const entries[], size_t count,
+                        size_t *taken) {
     int problem = prepare_segment(spool);
     if (problem != 0)
         return problem;

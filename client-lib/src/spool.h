@@ -38,12 +38,12 @@ struct spool_filled {
 struct spool {
     /* Set by the client, and never changed. */
     const char *path;
-    uint32_t server;    /* the checksum of its URL */
-    bool adopt_all;     /* whatever the server that they were meant for */
-    int fsync;          /* enum carbond_fsync */
-    int when_full;      /* enum carbond_when_full */
+    uint32_t server; /* the checksum of its URL */
+    bool adopt_all;  /* whatever the server that they were meant for */
+    int fsync;       /* enum carbond_fsync */
+    int when_full;   /* enum carbond_when_full */
     uint64_t max_bytes;
-    int64_t max_age;    /* ms; 0: none */
+    int64_t max_age; /* ms; 0: none */
     struct log *log;
     struct counters *counters;
     struct runs *runs;
@@ -56,14 +56,14 @@ struct spool {
     struct segment *first;      /* by number */
     struct segment *active;     /* the one that is written to, or NULL */
     uint64_t next_number;
-    uint64_t bytes;             /* of segments on the disk */
-    uint64_t pending;           /* emissions that are not settled */
-    uint64_t appended;          /* writes so far: the tickets of sync.h */
-    bool roll_failed;           /* a segment could not be forced to the disk when it was full: sync.c tells who waits */
-    bool unwritten_runs;        /* some run is `unwritten` */
-    int disk_errno;             /* why the disk refuses; 0: it does not */
-    int64_t disk_retry;         /* monotonic clock: not to be tried before */
-    int rejected;               /* the file in rejected/, or -1 */
+    uint64_t bytes;    /* of segments on the disk */
+    uint64_t pending;  /* emissions that are not settled */
+    uint64_t appended; /* writes so far: the tickets of sync.h */
+    bool roll_failed; /* a segment could not be forced to the disk when it was full: sync.c tells who waits */
+    bool unwritten_runs; /* some run is `unwritten` */
+    int disk_errno;      /* why the disk refuses; 0: it does not */
+    int64_t disk_retry;  /* monotonic clock: not to be tried before */
+    int rejected;        /* the file in rejected/, or -1 */
     uint64_t rejected_bytes;
 
     unsigned char *buffer; /* what is being written */

@@ -10,8 +10,8 @@
 struct sync {
     pthread_mutex_t lock; /* nothing is locked under it */
     pthread_cond_t changed;
-    bool busy;         /* some thread is at it */
-    uint64_t synced;   /* spool.appended up to which all is on the disk, or has failed */
+    bool busy;                       /* some thread is at it */
+    uint64_t synced;                 /* spool.appended up to which all is on the disk, or has failed */
     uint64_t failed_from, failed_to; /* writes after the first, up to the second, may not be */
 };
 

@@ -144,7 +144,8 @@ static bool set_headers(struct channel *channel, const struct request *request) 
     curl_slist_free_all(channel->headers);
     channel->headers = NULL;
     return add_header(channel, "Content-Type", request->type) &&
-           add_header(channel, "Expect", "") && /* no question whether a large body may come: one more round trip */
+           add_header(channel, "Expect",
+                      "") && /* no question whether a large body may come: one more round trip */
            (!request->is_gzip || add_header(channel, "Content-Encoding", "gzip")) &&
            (!request->token || add_header(channel, "x-api-token", request->token)) &&
            curl_easy_setopt(channel->easy, CURLOPT_HTTPHEADER, channel->headers) == CURLE_OK;
@@ -165,7 +166,8 @@ bool transport_post(struct transport *transport, unsigned lane, const struct req
     channel->problem[0] = '\0';
     if (!set_url(transport, channel, request->path) || !set_headers(channel, request) ||
         curl_easy_setopt(channel->easy, CURLOPT_POSTFIELDS, request->body) != CURLE_OK ||
-        curl_easy_setopt(channel->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length) != CURLE_OK ||
+        curl_easy_setopt(channel->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length) !=
+            CURLE_OK ||
         curl_multi_add_handle(transport->multi, channel->easy) != CURLM_OK)
         return false;
     channel->busy = true;
@@ -214,7 +216,9 @@ bool transport_take(struct transport *transport, unsigned lane, struct reply *re
         .status = (int)status,
         .body = channel->body,
         .length = channel->length,
-        .retry_after = retry_after < 0 ? 0 : retry_after > INT32_MAX ? INT64_C(1000) * INT32_MAX : retry_after * 1000,
+        .retry_after = retry_after < 0           ? 0
+                       : retry_after > INT32_MAX ? INT64_C(1000) * INT32_MAX
+                                                 : retry_after * 1000,
         .problem = channel->problem[0] ? channel->problem : curl_easy_strerror(channel->result),
     };
     return true;
@@ -235,7 +239,8 @@ struct transport *transport_new(const carbond_options *options) {
     for (size_t i = 0; i < SOCKETS; i++)
         transport->sockets[i] = -1;
     transport->multi = curl_multi_init();
-    bool good = transport->multi && curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)LANES) == CURLM_OK;
+    bool good = transport->multi &&
+                curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)LANES) == CURLM_OK;
     for (unsigned lane = 0; good && lane < LANES; lane++)
         good = prepare_channel(transport, &transport->channels[lane]);
     if (good)

@@ -10,11 +10,10 @@
 
 struct transport;
 
-
 /* What came of a request. */
 struct reply {
-    int status;          /* 0: no whole answer came */
-    const char *body;    /* valid until the lane's next request; not terminated */
+    int status;       /* 0: no whole answer came */
+    const char *body; /* valid until the lane's next request; not terminated */
     size_t length;
     int64_t retry_after; /* ms that the server asked for, or 0 */
     const char *problem; /* where no answer came: why */

@@ -1,0 +1,270 @@
+"""What is emitted arrives, once: against a real server that comes and goes, and trackers that are killed."""
+
+import contextlib
+
+import pytest
+
+import harness
+from tracker import Tracker, rejected, segments
+
+
+class Site:
+    """A server that can be stopped and started again at its address, with a project that a token may write to."""
+
+    def __init__(self, binary, database, *options):
+        self.binary, self.database, self.options = binary, database, options
+        self.server = self._serve("127.0.0.1:0")
+        self.url = self.server.url
+        world = harness.World(self.server)
+        self.admin = world.user()
+        self.project = world.project(self.admin, world.organization(self.admin))
+        self.experiment = world.experiment(self.admin, self.project)["id"]
+        self.token = world.project_token(self.admin, self.project)["token"]
+        self.token_id = None
+
+    def _serve(self, listen):
+        return harness.Server(self.binary, self.database, *self.options, listen=listen)
+
+    def down(self):
+        self.server.stop()
+
+    def kill(self):
+        self.server.abandon()
+
+    def up(self):
+        self.server = self._serve(self.url.removeprefix("http://"))
+
+    def tracker(self, spool, **more):
+        return Tracker(self.url, spool, **{"token": self.token, "experiment": self.experiment, **more})
+
+    def ids(self, run):
+        return [str(identity) for identity, in
+                self.database.query("select id from emissions where run_id = %s order by id", run)]
+
+    def count(self, run):
+        return self.database.value("select count(*) from emissions where run_id = %s", run)
+
+
+@pytest.fixture(scope="module")
+def site(carbond_binary, new_database, jwt_key_file):
+    site = Site(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file)
+    yield site
+    site.down()
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def test_all_arrives_once(site, spool):
+    with site.tracker(spool) as tracker:
+        run = tracker.run()
+        tracker.emit(2500)
+        synced = tracker.sync(20)
+        tracker.flush()
+        stats = tracker.stats()
+        assert stats["emitted"] == stats["delivered"] == 2520 and stats["pending"] == 0, stats
+        assert stats["server"] == 1 and stats["link"] == 1
+    ids = site.ids(run)
+    assert len(ids) == len(set(ids)) == 2520 and set(synced) <= set(ids)
+    assert not segments(spool) and not list(spool.iterdir()), "an empty spool leaves nothing behind"
+
+
+def test_emissions_arrive_in_order_within_a_run(site, spool):
+    with site.tracker(spool, batch_size=7) as tracker:
+        run = tracker.run()
+        for _ in range(5):
+            tracker.emit(20)
+            tracker.sync(1)
+        tracker.flush()
+    rows = site.database.query("select id, timestamp from emissions where run_id = %s order by ctid", run)
+    assert len(rows) == 105
+    assert [moment for _, moment in rows] == sorted(moment for _, moment in rows)
+
+
+def test_offline_then_online(site, spool):
+    site.down()
+    try:
+        with site.tracker(spool) as tracker:
+            run = tracker.run()
+            tracker.emit(300)
+            tracker.flush(300, code=4)
+            assert tracker.stats()["link"] == 2
+            assert segments(spool)
+            site.up()
+            tracker.emit(300)
+            tracker.flush()
+        assert site.count(run) == 600
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+
+
+def test_the_server_is_killed_again_and_again(site, spool):
+    with site.tracker(spool, batch_size=50) as tracker:
+        run = tracker.run()
+        for _ in range(4):
+            tracker.emit(500)
+            tracker.sync(5)
+            site.kill()
+            tracker.sync(5)
+            site.up()
+        tracker.flush()
+    assert site.count(run) == 4 * 510
+
+
+def test_a_killed_tracker_loses_nothing_that_was_synced(site, spool):
+    site.down()
+    try:
+        tracker = site.tracker(spool)
+        run = tracker.run()
+        synced = tracker.sync(50)
+        tracker.kill()
+        assert segments(spool)
+    finally:
+        site.up()
+    with site.tracker(spool) as successor:
+        successor.flush()
+        stats = successor.stats()
+        assert stats["found"] == 50 and stats["adopted_spools"] == 1, stats
+    assert site.ids(run) == sorted(synced)
+    assert not segments(spool)
+
+
+def test_a_spool_is_adopted_by_one_and_lived_ones_are_left_alone(site, spool):
+    site.down()
+    try:
+        killed = site.tracker(spool)
+        orphan = killed.run()
+        killed.sync(30)
+        killed.kill()
+        with contextlib.ExitStack() as stack:
+            trackers = [stack.enter_context(site.tracker(spool)) for _ in range(4)]
+            runs = [tracker.run() for tracker in trackers]
+            for tracker in trackers:
+                tracker.sync(10)
+            site.up()
+            for tracker in trackers:
+                tracker.flush()
+            assert sum(tracker.stats()["found"] for tracker in trackers) == 30
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+    assert [site.count(run) for run in [orphan, *runs]] == [30, 10, 10, 10, 10]
+    assert not segments(spool)
+
+
+def test_exit_without_close(site, spool):
+    site.down()
+    try:
+        tracker = site.tracker(spool)
+        run = tracker.run()
+        tracker.emit(100)
+        harness.until(lambda: tracker.stats()["spool_bytes"] > 100 * 150, 5, "the ring on the disk")
+        tracker.process.stdin.close()
+        assert tracker.process.wait(timeout=30) == 0
+    finally:
+        site.up()
+    with site.tracker(spool) as successor:
+        successor.flush()
+    assert site.count(run) == 100
+
+
+def test_a_child_delivers_its_own_and_nothing_of_its_parent(site, spool):
+    site.down()
+    try:
+        with site.tracker(spool) as tracker:
+            run = tracker.run()
+            tracker.emit(40)
+            tracker.sync(10)
+            tracker.tell("fork")
+            site.up()
+            tracker.emit(7)
+            tracker.sync(3)
+            tracker.flush()
+            stats = tracker.stats()
+            assert stats["delivered"] == 10, stats
+            assert tracker.ask("close") == ["0"]
+            tracker.process.stdin.close()
+            tracker.hear("fork")
+            assert tracker.process.wait(timeout=30) == 0, tracker.log()
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+    # The parent got no more input, and ended without closing: its spool is an orphan.
+    with site.tracker(spool) as successor:
+        successor.flush()
+    assert site.count(run) == 60
+
+
+def test_a_wrong_token_keeps_everything(site, spool):
+    with site.tracker(spool, token="cpt_wrong") as tracker:
+        run = tracker.run()
+        tracker.sync(20)
+        tracker.flush(300, code=4)
+        stats = tracker.stats()
+        assert stats["link"] == 3 and stats["http_status"] == 401 and stats["pending"] == 20, stats
+        tracker.token = site.token
+        assert tracker.ask("token", site.token) == ["0"]
+        tracker.flush()
+    assert site.count(run) == 20 and not rejected(spool)
+
+
+def test_a_run_of_an_unknown_experiment_is_set_aside(site, spool):
+    with site.tracker(spool, experiment=harness.UNKNOWN_ID) as tracker:
+        run = tracker.run()
+        tracker.sync(3)
+        tracker.flush()
+        assert tracker.stats()["rejected"] == 3
+    lines = rejected(spool)
+    assert [line["status"] for line in lines] == [404] * 4
+    assert lines[0]["run"]["id"] == run
+    assert all(line["emission"]["run_id"] == run for line in lines[1:])
+
+
+def test_an_unknown_run_is_set_aside(site, spool):
+    with site.tracker(spool) as tracker:
+        tracker.resume(harness.UNKNOWN_ID)
+        tracker.sync(250)
+        tracker.flush()
+        assert tracker.stats()["rejected"] == 250
+    assert len({line["emission"]["id"] for line in rejected(spool)}) == 250
+
+
+def test_a_faulty_neighbour_costs_nothing(site, spool):
+    """More rejections than an answer lists, among good ones."""
+    site.down()
+    try:
+        with site.tracker(spool) as tracker:
+            good = tracker.run()
+            tracker.sync(150)
+            tracker.resume(harness.UNKNOWN_ID)
+            tracker.sync(150)
+            tracker.resume(good)
+            tracker.sync(150)
+            site.up()
+            tracker.flush()
+            stats = tracker.stats()
+            assert stats["delivered"] == 300 and stats["rejected"] == 150, stats
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+    assert site.count(good) == 300
+    assert len({line["emission"]["id"] for line in rejected(spool)}) == len(rejected(spool)) == 150
+
+
+def test_a_resumed_run_waits_for_its_creation(site, spool):
+    site.down()
+    try:
+        with site.tracker(spool) as beginner, site.tracker(spool) as other:
+            run = beginner.run()
+            other.resume(run)
+            other.sync(10)
+            site.up()
+            other.flush()
+            beginner.flush()
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+    assert site.count(run) == 10 and not rejected(spool)
