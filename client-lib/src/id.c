@@ -48,5 +48,6 @@ struct id id_new(struct id_maker *maker) {
     uint64_t half = moment >> 12 << 16 | 0x7000 | (moment & 0xfff);
     for (int i = 0; i < 8; i++)
         id.bytes[i] = (unsigned char)(half >> (56 - 8 * i));
-    return id; /* the other half is that of a version 4, which has the same variant bits */
+    id.bytes[8] = (id.bytes[8] & 0x3f) | 0x80; /* the variant; what follows stays random */
+    return id;
 }

@@ -64,6 +64,7 @@ static void drain(struct sender *sender, int64_t now) {
     pthread_mutex_lock(&client->lock);
     uint64_t before = client->spool.appended;
     spool_expire(&client->spool);
+    spool_recover(&client->spool);
     client_drain(client);
     spool_write_runs(&client->spool);
     uint64_t ticket = client->spool.appended;

@@ -380,11 +380,15 @@ static int new_segment(struct spool *spool) {
     return 0;
 }
 
+void spool_recover(struct spool *spool) {
+    if (spool->active && spool->active->in_memory && clock_monotonic() >= spool->disk_retry)
+        spool_note_disk(spool, move_to_disk(spool, spool->active));
+}
+
 /* Makes sure that there is a segment to write to. */
 static int prepare_segment(struct spool *spool) {
     struct segment *active = spool->active;
-    if (active && active->in_memory && clock_monotonic() >= spool->disk_retry)
-        spool_note_disk(spool, move_to_disk(spool, active));
+    spool_recover(spool);
     if (active && active->size >= segment_most(spool))
         spool_roll(spool);
     memset(&spool->filled, 0, sizeof spool->filled);

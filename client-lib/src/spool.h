@@ -98,6 +98,9 @@ int spool_write_runs(struct spool *spool);
 /* Writes the id that a plain CodeCarbon server has chosen for a run. */
 void spool_write_remote(struct spool *spool, struct carbond_run *run);
 
+/* Moves what is in memory to the disk, if it is time to see whether the disk takes it. */
+void spool_recover(struct spool *spool);
+
 /* The next record goes to a new segment. */
 void spool_roll(struct spool *spool);
 

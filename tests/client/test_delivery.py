@@ -268,3 +268,111 @@ def test_a_resumed_run_waits_for_its_creation(site, spool):
         if site.server.process.poll() is not None:
             site.up()
     assert site.count(run) == 10 and not rejected(spool)
+
+
+def test_a_damaged_spool(site, spool):
+    """A torn tail, a flipped bit, foreign files, a newer version: what is readable arrives, nothing is deleted."""
+    site.down()
+    try:
+        runs, synced = [], []
+        for _ in range(5):
+            # Each with a directory of its own: the others are kept from adopting it.
+            tracker = site.tracker(spool.parent / f"spool-{len(runs)}")
+            runs.append(tracker.run())
+            synced.append(tracker.sync(10))
+            tracker.kill()
+        torn, flipped, good, newer, headless = [segments(spool.parent / f"spool-{i}")[0] for i in range(5)]
+        torn.write_bytes(torn.read_bytes()[:-7])
+        data = bytearray(flipped.read_bytes())
+        data[-300] ^= 4
+        flipped.write_bytes(data)
+        data = bytearray(headless.read_bytes())
+        data[3] ^= 1
+        headless.write_bytes(data)
+        header = bytearray(newer.read_bytes()[:32])
+        header[8] = 2
+        header[24:28] = crc32c(header[:24]).to_bytes(4, "little")
+        newer.write_bytes(header + b"what only a newer version can read")
+        spool.mkdir()
+        for i in range(5):
+            for directory in (spool.parent / f"spool-{i}").iterdir():
+                directory.rename(spool / directory.name)
+        (spool / "README").write_text("not ours")
+        (good_directory,) = [path.parent for path in segments(spool) if path.parent.name == good.parent.name]
+        (good_directory / "notes.txt").write_text("not ours either")
+        (good_directory / ("f" * 16 + ".seg")).write_text("nor this")
+    finally:
+        site.up()
+    with site.tracker(spool) as tracker:
+        tracker.flush()
+        stats = tracker.stats()
+        assert stats["found"] == 10 + 9 + 9 + 10, stats
+        assert stats["torn_segments"] == 1 and stats["broken_segments"] == 2, stats
+        assert stats["foreign_files"] == 4, stats  # README, notes.txt, the file beyond all numbers, the newer one
+    assert [site.count(run) for run in runs] == [9, 9, 10, 0, 10]
+    assert site.ids(runs[2]) == sorted(synced[2])
+    assert len(list((spool / "broken").iterdir())) == 2
+    assert [path.read_bytes()[8] for path in segments(spool) if path.parent.name == newer.parent.name] == [2]
+    assert (good_directory / "notes.txt").exists() and (spool / "README").exists()
+
+
+def crc32c(data):
+    value = 0xffffffff
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82f63b78 if value & 1 else 0)
+    return value ^ 0xffffffff
+
+
+def test_a_spool_that_cannot_be_used(site, tmp_path):
+    """A file where the directory should be: it works in memory, says so, and goes on when the way is free."""
+    spool = tmp_path / "blocked"
+    spool.write_text("in the way")
+    site.down()
+    try:
+        with site.tracker(spool, ring_capacity=64) as tracker:
+            run = tracker.run(code=3)
+            tracker.sync(5, code=3)
+            tracker.emit(50)
+            stats = tracker.stats()
+            assert stats["disk_errno"] != 0 and stats["pending"] == 55, stats
+            spool.unlink()
+            harness.until(lambda: tracker.stats()["disk_errno"] == 0, 10, "the disk")
+            assert len(tracker.sync(5)) == 5
+            assert segments(spool)
+            site.up()
+            tracker.flush()
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+    assert site.count(run) == 60
+
+
+def test_caps(site, spool):
+    """At the cap the oldest are dropped, and counted; or the new ones are refused."""
+    site.down()
+    try:
+        with site.tracker(spool, max_bytes=1 << 17) as tracker:
+            run = tracker.run()
+            tracker.sync(3000)
+            stats = tracker.stats()
+            assert stats["spool_bytes"] <= 1 << 17, stats
+            assert stats["dropped"] + stats["pending"] == 3000 and stats["dropped"] > 1500, stats
+            site.up()
+            tracker.flush()
+        assert site.count(run) == 3000 - stats["dropped"]
+        site.down()
+        with site.tracker(spool, max_bytes=1 << 17, when_full=1, ring_capacity=64) as tracker:
+            run = tracker.run()
+            tracker.tell("sync", 3000)
+            answers = [tracker.hear("sync") for _ in range(3000)]
+            accepted = [identity for code, identity in answers if code == "0"]
+            assert {code for code, _ in answers} == {"0", "2"}
+            assert tracker.stats()["dropped"] == 0
+            site.up()
+            tracker.flush()
+        assert site.ids(run) == sorted(accepted)
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
