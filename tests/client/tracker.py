@@ -18,7 +18,9 @@ class Tracker:
 
     def __init__(self, url, spool, *, token=None, experiment=None, environment=None, **options):
         path = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
-        more = {"CARBOND_URL": url, "CARBOND_SPOOL_DIR": str(spool), "HOME": "/nonexistent"}
+        more = {"CARBOND_URL": url, "CARBOND_SPOOL_DIR": str(spool), "HOME": "/nonexistent",
+                # ThreadSanitizer thinks little of threads that start after a fork.
+                "TSAN_OPTIONS": "die_after_fork=0:" + os.environ.get("TSAN_OPTIONS", "")}
         if token:
             more["CARBOND_TOKEN"] = token
         if experiment:
