@@ -10,9 +10,6 @@ static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER; /* taken before any
 static struct carbond_client *all;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* What a child can't free, since its parent's threads may have been in the middle of it. Kept, so that it is no leak. */
-static struct sender *abandoned;
-
 static void before_fork(void) {
     pthread_mutex_lock(&all_lock);
     for (struct carbond_client *client = all; client; client = client->next) {
@@ -41,10 +38,8 @@ static void forget_run(void *context, struct carbond_run *run) {
 }
 
 static void begin_anew(struct carbond_client *client) {
-    if (client->sender) {
-        sender_forget(client->sender);
-        abandoned = client->sender;
-    }
+    if (client->sender)
+        sender_abandon(client->sender);
     client->sender = NULL;
     ring_clear(client->ring);
     spool_forget(&client->spool);

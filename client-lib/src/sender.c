@@ -20,6 +20,7 @@ struct sender {
     struct lane lanes[LANES];
     int64_t next_drain, next_adoption, next_sync;
     int64_t idle_since; /* 0: it is not */
+    struct sender *abandoned_before;
 };
 
 /* -- what it does in each round ---------------------------------------------------------------------------------------------- */
@@ -240,6 +241,12 @@ void sender_wake(struct sender *sender) {
     transport_wake(sender->out.transport);
 }
 
-void sender_forget(struct sender *sender) {
+/* What a child can't free, since the parent's thread may have been in the middle of it. It is kept, so that those who look
+ * for leaks find none; `volatile`, since nobody else reads it. */
+static struct sender *volatile abandoned;
+
+void sender_abandon(struct sender *sender) {
     transport_forget(sender->out.transport);
+    sender->abandoned_before = abandoned;
+    abandoned = sender;
 }

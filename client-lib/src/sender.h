@@ -17,5 +17,5 @@ void sender_stop(struct sender *sender);
 /* Wakes it. Any thread. */
 void sender_wake(struct sender *sender);
 
-/* After fork(), in the child, where it does not run: lets go of the parent's connections. */
-void sender_forget(struct sender *sender);
+/* After fork(), in the child, where it does not run: closes the parent's connections, and leaves the rest as it is. */
+void sender_abandon(struct sender *sender);

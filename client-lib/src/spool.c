@@ -42,13 +42,12 @@ static void close_all(struct spool *spool) {
     }
 }
 
-static void free_segments(struct spool *spool) {
-    while (spool->first) {
-        struct segment *segment = spool->first;
-        spool->first = segment->next;
+static void free_segments(struct segment **first) {
+    while (*first) {
+        struct segment *segment = *first;
+        *first = segment->next;
         segment_free(segment);
     }
-    spool->active = NULL;
 }
 
 /* Only an empty directory goes; the lock is let go of last. */
@@ -64,19 +63,27 @@ void spool_destroy(struct spool *spool) {
     spool_clean(spool, true);
     leave_directory(spool);
     close_all(spool);
-    free_segments(spool);
+    free_segments(&spool->first);
+    free_segments(&spool->forgotten);
+    spool->active = NULL;
     segment_reader_destroy(&spool->reader);
     free(spool->buffer);
 }
 
-/* The memory of the segments stays the child's for good: freeing it would ask more of a fork than POSIX grants. Closing the
+/* The memory of the segments is freed later: just after a fork, POSIX grants little more than closing files. Closing the
  * lock's file does not unlock it: the parent has it open as well. */
 void spool_forget(struct spool *spool) {
-    for (struct segment *segment = spool->first; segment; segment = segment->next)
+    while (spool->first) {
+        struct segment *segment = spool->first;
+        spool->first = segment->next;
         if (segment->fd >= 0)
             close(segment->fd);
+        segment->fd = -1;
+        segment->next = spool->forgotten;
+        spool->forgotten = segment;
+    }
     close_all(spool);
-    spool->first = spool->active = NULL;
+    spool->active = NULL;
     spool->bytes = spool->pending = spool->rejected_bytes = 0;
     memset(&spool->filled, 0, sizeof spool->filled);
 }

@@ -55,6 +55,7 @@ struct spool {
     char name[SPOOL_NAME_SIZE]; /* of its own directory */
     struct segment *first;      /* by number */
     struct segment *active;     /* the one that is written to, or NULL */
+    struct segment *forgotten;  /* in the child of a fork: the parent's */
     uint64_t next_number;
     uint64_t bytes;    /* of segments on the disk */
     uint64_t pending;  /* emissions that are not settled */
