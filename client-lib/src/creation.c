@@ -62,7 +62,7 @@ static json_t *make_number(double number) {
     return isnan(number) ? json_null() : json_real(number);
 }
 
-static json_t *make_member(const char *place, enum kind kind) {
+static json_t *make_member(const void *place, enum kind kind) {
     switch (kind) {
     case TEXT: return make_text(*(const char *const *)place);
     case COUNT: return *(const int32_t *)place < 0 ? json_null() : json_integer(*(const int32_t *)place);

@@ -39,18 +39,24 @@ static const struct number {
 _Static_assert(sizeof NUMBERS / sizeof *NUMBERS == EMISSION_NUMBERS, "each number has its place");
 
 void carbond_emission_init(carbond_emission *emission, size_t size) {
+    const double unknown = NAN;
     carbond_emission fresh = {.size = size};
     for (size_t i = 0; i < EMISSION_NUMBERS; i++)
-        *(double *)((char *)&fresh + NUMBERS[i].offset) = NAN;
+        memcpy((char *)&fresh + NUMBERS[i].offset, &unknown, sizeof unknown);
     /* What a later version adds is zeroed: it is unknown to this one. */
     memset(emission, 0, size);
     memcpy(emission, &fresh, size < sizeof fresh ? size : sizeof fresh);
 }
 
+static const double *number_of(const carbond_emission *emission, size_t i) {
+    const void *place = (const char *)emission + NUMBERS[i].offset;
+    return place;
+}
+
 /* This is the way of every emission: a number is read where it lies, and compared twice. */
 static bool read_numbers(const carbond_emission *from, double *numbers) {
     for (size_t i = 0; i < EMISSION_NUMBERS; i++) {
-        double number = *(const double *)((const char *)from + NUMBERS[i].offset);
+        double number = *number_of(from, i);
         if (number < 0 || number > NUMBERS[i].most)
             return false;
         numbers[i] = number;

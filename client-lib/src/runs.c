@@ -30,7 +30,7 @@ static void hang(struct runs *runs, struct carbond_run *run) {
 static bool grow(struct runs *runs) {
     struct runs before = *runs;
     size_t size = before.size ? before.size * 2 : FIRST_SIZE;
-    struct carbond_run **buckets = calloc(size, sizeof *buckets);
+    struct carbond_run **buckets = calloc(size, sizeof(struct carbond_run *));
     if (!buckets)
         return false;
     runs->buckets = buckets;

@@ -18,6 +18,7 @@ enum {
     SEGMENT_LEAST = 16 * 1024,
     MEMORY_MOST = 1024 * 1024, /* of the segment in memory */
     DISK_PAUSE = 1000,         /* ms between attempts at a disk that refuses */
+    ATTEMPTS = 2, /* to write: what the disk has refused the first time goes to memory the second */
 };
 
 bool spool_init(struct spool *spool) {
@@ -392,14 +393,14 @@ void spool_recover(struct spool *spool) {
         spool_note_disk(spool, move_to_disk(spool, spool->active));
 }
 
-/* Makes sure that there is a segment to write to. */
-static int prepare_segment(struct spool *spool) {
-    struct segment *active = spool->active;
+/* The segment to write to; NULL and an errno. */
+static struct segment *prepare_segment(struct spool *spool, int *problem) {
     spool_recover(spool);
-    if (active && active->size >= segment_most(spool))
+    if (spool->active && spool->active->size >= segment_most(spool))
         spool_roll(spool);
     memset(&spool->filled, 0, sizeof spool->filled);
-    return spool->active ? 0 : new_segment(spool);
+    *problem = spool->active ? 0 : new_segment(spool);
+    return *problem == 0 ? spool->active : NULL;
 }
 
 static bool put(struct spool *spool, const struct record *record) {
@@ -434,8 +435,7 @@ static bool put_entry(struct spool *spool, const struct ring_entry *entry) {
 }
 
 /* Writes the buffer. 0, or an errno: ENOBUFS when a cap forbids it. */
-static int write_buffer(struct spool *spool) {
-    struct segment *segment = spool->active;
+static int write_buffer(struct spool *spool, struct segment *segment) {
     if (segment->in_memory ? segment->size + spool->filled.length > MEMORY_MOST
                            : !make_room(spool, spool->filled.length))
         return ENOBUFS;
@@ -451,33 +451,34 @@ static int write_buffer(struct spool *spool) {
 }
 
 /* After a failure. The disk's: the next attempt begins another segment, in memory if need be. */
-static void give_up_segment(struct spool *spool, int problem) {
-    if (problem == ENOBUFS || spool->active->in_memory)
+static void give_up_segment(struct spool *spool, const struct segment *segment, int problem) {
+    if (problem == ENOBUFS || segment->in_memory)
         return;
     spool_note_disk(spool, problem);
     spool_roll(spool);
 }
 
 static int result_of_write(const struct spool *spool) {
-    return spool->active->in_memory ? CARBOND_NOT_DURABLE : CARBOND_OK;
+    return spool->active && spool->active->in_memory ? CARBOND_NOT_DURABLE : CARBOND_OK;
 }
 
 static int try_to_write(struct spool *spool, struct ring_entry *const entries[], size_t count,
                         size_t *taken) {
-    int problem = prepare_segment(spool);
-    if (problem != 0)
+    int problem;
+    struct segment *segment = prepare_segment(spool, &problem);
+    if (!segment)
         return problem;
     size_t fitting = 0;
     while (fitting < count && put_entry(spool, entries[fitting]))
         fitting++;
-    problem = write_buffer(spool);
+    problem = write_buffer(spool, segment);
     if (problem == 0) {
         *taken = fitting;
         return 0;
     }
     for (size_t i = 0; i < fitting; i++)
         entries[i]->run->written_in = 0;
-    give_up_segment(spool, problem);
+    give_up_segment(spool, segment, problem);
     return problem;
 }
 
@@ -489,9 +490,9 @@ int spool_write(struct spool *spool, struct ring_entry *const entries[], size_t 
             emission->id = id_new(spool->ids);
         emission->has_id = true;
     }
-    /* The second time it goes to memory, if the disk has refused the first time. */
-    if (try_to_write(spool, entries, count, taken) == 0 || try_to_write(spool, entries, count, taken) == 0)
-        return result_of_write(spool);
+    for (int i = 0; i < ATTEMPTS; i++)
+        if (try_to_write(spool, entries, count, taken) == 0)
+            return result_of_write(spool);
     return CARBOND_FULL;
 }
 
@@ -502,17 +503,18 @@ struct writing_runs {
     int result;
 };
 
-static int write_one_run(struct spool *spool, struct carbond_run *run) {
-    int problem = prepare_segment(spool);
-    if (problem != 0)
+static int try_to_write_run(struct spool *spool, struct carbond_run *run) {
+    int problem;
+    struct segment *segment = prepare_segment(spool, &problem);
+    if (!segment)
         return problem;
     if (!put_run(spool, run) || spool->filled.length == 0)
         return 0; /* nothing is known of it that could be written */
-    problem = write_buffer(spool);
+    problem = write_buffer(spool, segment);
     if (problem != 0)
-        give_up_segment(spool, problem);
+        give_up_segment(spool, segment, problem);
     else
-        run->written_in = spool->active->number;
+        run->written_in = segment->number;
     return problem;
 }
 
@@ -520,12 +522,9 @@ static void write_run(void *context, struct carbond_run *run) {
     struct writing_runs *writing = context;
     if (!run->unwritten || writing->result == CARBOND_FULL)
         return;
-    if (write_one_run(writing->spool, run) != 0 && write_one_run(writing->spool, run) != 0) {
-        writing->result = CARBOND_FULL;
-        return;
-    }
-    run->unwritten = false;
-    writing->result = result_of_write(writing->spool);
+    for (int i = 0; i < ATTEMPTS && run->unwritten; i++)
+        run->unwritten = try_to_write_run(writing->spool, run) != 0;
+    writing->result = run->unwritten ? CARBOND_FULL : result_of_write(writing->spool);
 }
 
 int spool_write_runs(struct spool *spool) {

@@ -61,12 +61,15 @@ static void set_option(carbond_options *options, const char *name, const char *v
     exit(2);
 }
 
-static void do_open(char *rest) {
+/* `rest` is what follows on the line. */
+static void do_open(const char *rest) {
+    char words[1024], *left;
+    snprintf(words, sizeof words, "%s", rest);
     carbond_options options;
     carbond_options_init(&options, sizeof options);
     options.log = log_line;
     options.log_level = CARBOND_LOG_DEBUG;
-    for (char *word = strtok(rest, " "); word; word = strtok(NULL, " ")) {
+    for (char *word = strtok_r(words, " ", &left); word; word = strtok_r(NULL, " ", &left)) {
         char *value = strchr(word, '=');
         if (!value)
             continue;
@@ -76,7 +79,7 @@ static void do_open(char *rest) {
     printf("open %d\n", carbond_open(&options, &client));
 }
 
-static void do_run(char *rest) {
+static void do_run(const char *rest) {
     carbond_run_info info;
     carbond_run_info_init(&info, sizeof info);
     info.os = "Linux";
@@ -87,7 +90,7 @@ static void do_run(char *rest) {
     printf("run %d %s\n", code, run ? carbond_run_id(run) : "-");
 }
 
-static void do_resume(char *rest) {
+static void do_resume(const char *rest) {
     printf("resume %d\n", carbond_run_resume(client, rest, &run));
 }
 
@@ -103,7 +106,7 @@ static void fill(carbond_emission *emission) {
     emission->ram_utilization_percent = 3.4;
 }
 
-static void do_emit(char *rest) {
+static void do_emit(const char *rest) {
     long accepted = 0, count = strtol(rest, NULL, 10);
     carbond_emission emission;
     fill(&emission);
@@ -112,7 +115,7 @@ static void do_emit(char *rest) {
     printf("emit %ld %ld\n", accepted, count - accepted);
 }
 
-static void do_sync(char *rest) {
+static void do_sync(const char *rest) {
     long count = strtol(rest, NULL, 10);
     for (long i = 0; i < count; i++) {
         char id[UUID_STR_LEN];
@@ -127,11 +130,11 @@ static void do_sync(char *rest) {
     }
 }
 
-static void do_flush(char *rest) {
+static void do_flush(const char *rest) {
     printf("flush %d\n", carbond_flush(client, strtoll(rest, NULL, 10)));
 }
 
-static void do_token(char *rest) {
+static void do_token(const char *rest) {
     printf("token %d\n", carbond_set_token(client, rest));
 }
 
@@ -148,7 +151,7 @@ static const struct {
     STAT(server),
 };
 
-static void do_stats(char *rest) {
+static void do_stats(const char *rest) {
     carbond_stats stats;
     (void)rest;
     carbond_get_stats(client, &stats, sizeof stats);
@@ -161,7 +164,7 @@ static void do_stats(char *rest) {
     printf("}\n");
 }
 
-static void do_fork(char *rest) {
+static void do_fork(const char *rest) {
     (void)rest;
     fflush(stdout);
     pid_t child = fork();
@@ -172,14 +175,14 @@ static void do_fork(char *rest) {
     printf("fork %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
-static void do_free(char *rest) {
+static void do_free(const char *rest) {
     (void)rest;
     carbond_run_free(run);
     run = NULL;
     printf("free\n");
 }
 
-static void do_close(char *rest) {
+static void do_close(const char *rest) {
     (void)rest;
     printf("close %d\n", carbond_close(client));
     client = NULL;
@@ -187,7 +190,7 @@ static void do_close(char *rest) {
 
 static const struct {
     const char *name;
-    void (*act)(char *rest);
+    void (*act)(const char *rest);
 } COMMANDS[] = {
     {"open", do_open}, {"run", do_run},     {"resume", do_resume}, {"emit", do_emit},
     {"sync", do_sync}, {"flush", do_flush}, {"token", do_token},   {"stats", do_stats},
