@@ -120,6 +120,7 @@ typedef void (*carbond_log_function)(void *user, int level, const char *message)
  *     when_full      CARBOND_WHEN_FULL                            drop-oldest (or: refuse)
  *     max_bytes      CARBOND_SPOOL_MAX_BYTES                      536870912
  *     max_age        CARBOND_SPOOL_MAX_AGE                        none
+ *     log_level      CARBOND_LOG_LEVEL                            info (or: error, warning, debug)
  *     ca_file        CARBOND_CA_FILE                              those of the system
  *
  * .codecarbon.config is CodeCarbon's: an ini file with a section [codecarbon], looked for in the home directory and in
@@ -144,7 +145,7 @@ typedef struct carbond_options {
     int64_t stall_timeout;   /* ms without a byte. Default 30000 */
     int64_t retry_min;       /* ms: the first retry comes within this. Default 1000 */
     int64_t retry_max;       /* ms: the ceiling of the exponential backoff. Default 300000 */
-    int32_t ring_capacity;   /* emissions that may wait for the disk in memory. Default 4096, at most 65536 */
+    int32_t ring_capacity;   /* emissions that may wait for the disk in memory. Default 8192, at most 65536 */
     int32_t batch_size;      /* emissions in a request. Default 1000, at most 10000 */
     int32_t log_level;       /* enum carbond_log_level: what is logged at most. Default CARBOND_LOG_INFO */
     carbond_log_function log; /* NULL: nothing is logged */

@@ -261,7 +261,8 @@ static void visit_root(void *context, const char *name) {
     struct adoption *adoption = context;
     struct spool *spool = adoption->spool;
     uint32_t server;
-    if (strcmp(name, "rejected") == 0 || strcmp(name, "broken") == 0)
+    bool is_known = strcmp(name, "rejected") == 0 || strcmp(name, "broken") == 0;
+    if (is_known || *name == '.') /* one that begins with a dot is being made just now */
         return;
     if (!is_spool_name(name, &server)) {
         count(&spool->counters->foreign_files, 1);

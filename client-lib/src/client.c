@@ -148,8 +148,9 @@ bool client_revive(struct carbond_client *client) {
     return running;
 }
 
-void client_wake(struct carbond_client *client) {
-    if (atomic_load(&client->dozing) && atomic_exchange(&client->dozing, false))
+/* Wakes the background thread, if it sleeps as `flag` says. */
+static void wake(struct carbond_client *client, atomic_bool *flag) {
+    if (atomic_load(flag) && atomic_exchange(flag, false))
         sender_wake(client->sender);
 }
 
@@ -210,7 +211,7 @@ int carbond_emit(carbond_run *run, const carbond_emission *emission) {
     if (!client_revive(client) || !ring_put(client->ring, &entry))
         return refuse(client, CARBOND_FULL);
     count(&client->counters.emitted, 1);
-    client_wake(client);
+    wake(client, &client->dozing);
     press(client);
     return CARBOND_OK;
 }
@@ -248,7 +249,7 @@ int carbond_emit_sync(carbond_run *run, const carbond_emission *emission) {
     if (result == CARBOND_FULL)
         return refuse(client, result);
     count(&client->counters.emitted, 1);
-    client_wake(client);
+    wake(client, &client->idle);
     return force(client, result, ticket);
 }
 
@@ -283,7 +284,7 @@ int carbond_run_start(carbond_client *client, const carbond_run_info *info, carb
     pthread_mutex_unlock(&client->lock);
     if (!made)
         return result;
-    client_wake(client);
+    wake(client, &client->idle);
     return force(client, result, ticket);
 }
 
@@ -359,7 +360,7 @@ int carbond_flush(carbond_client *client, int64_t timeout) {
         int64_t left = timeout < 0 ? -1 : deadline - clock_monotonic();
         if (settled || left == 0 || (timeout >= 0 && left < 0))
             break;
-        client_wake(client);
+        wake(client, &client->idle);
         wait_for_progress(client, left);
     }
     pthread_mutex_unlock(&client->lock);

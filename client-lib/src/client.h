@@ -42,7 +42,8 @@ struct carbond_client {
     atomic_bool running;  /* the background thread is there: not so in the child after fork() */
     atomic_bool stopping; /* the background thread is to end */
     atomic_bool hurried;  /* somebody waits: no pause but the server's */
-    atomic_bool dozing;   /* the background thread sleeps until somebody wakes it */
+    atomic_bool dozing;   /* the background thread sleeps, and knows of nothing in the ring */
+    atomic_bool idle;     /* it sleeps, and could send: what comes into the spool is news to it */
     atomic_bool pressed;  /* the ring is half full, and the background thread knows */
 
     struct carbond_client *next; /* of all clients of this process (fork.c) */
@@ -50,9 +51,6 @@ struct carbond_client {
 
 /* Under the lock: writes what is in the ring to the spool. CARBOND_OK, CARBOND_NOT_DURABLE, CARBOND_FULL: not all. */
 int client_drain(struct carbond_client *client);
-
-/* Wakes the background thread, if it sleeps without knowing that there is something to do. Any thread. */
-void client_wake(struct carbond_client *client);
 
 /* Starts the background thread if it is not there. Any thread. */
 bool client_revive(struct carbond_client *client);

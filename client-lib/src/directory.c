@@ -8,10 +8,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, NEW_FOR = 60 /* s */ };
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
 int directory_make_path(const char *path) {
     char part[PATH_MAX];
@@ -67,28 +66,36 @@ static int open_locked(int parent, const char *name, int flags, int *directory, 
     return problem;
 }
 
-int directory_make_locked(int parent, const char *name, int *directory, int *lock) {
-    if (mkdirat(parent, name, 0700) != 0)
-        return errno;
-    int problem = open_locked(parent, name, O_RDWR | O_CREAT, directory, lock);
-    if (problem != 0)
-        unlinkat(parent, name, AT_REMOVEDIR);
-    return problem;
+static void remove_hidden(int parent, const char *hidden) {
+    char lock[NAME_MAX + sizeof "/lock"];
+    snprintf(lock, sizeof lock, "%s/lock", hidden);
+    unlinkat(parent, lock, 0);
+    unlinkat(parent, hidden, AT_REMOVEDIR);
 }
 
-/* One without a lock is being made just now; or its maker ended at that very moment, long ago. */
-static bool is_abandoned(int parent, const char *name) {
-    struct stat made;
-    return fstatat(parent, name, &made, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(made.st_mode) &&
-           time(NULL) - made.st_mtime > NEW_FOR;
+/* It gets its name when it is locked: nobody who looks for orphans sees it before. */
+int directory_make_locked(int parent, const char *name, int *directory, int *lock) {
+    char hidden[NAME_MAX + 1];
+    snprintf(hidden, sizeof hidden, ".%s", name);
+    if (mkdirat(parent, hidden, 0700) != 0)
+        return errno;
+    int problem = open_locked(parent, hidden, O_RDWR | O_CREAT, directory, lock);
+    if (problem == 0 && renameat(parent, hidden, parent, name) != 0) {
+        problem = errno;
+        close(*directory);
+        close(*lock);
+        *directory = *lock = -1;
+    }
+    if (problem != 0)
+        remove_hidden(parent, hidden);
+    return problem;
 }
 
 int directory_take(int parent, const char *name, int *directory, int *lock) {
-    /* Reading is enough to lock, so that a read-only spool can be taken as well. */
+    /* Reading is enough to lock, so that a read-only spool can be taken as well. The lock is missing where its last owner
+     * ended while removing the directory. */
     int problem = open_locked(parent, name, O_RDONLY, directory, lock);
-    if (problem == ENOENT && is_abandoned(parent, name))
-        problem = open_locked(parent, name, O_RDWR | O_CREAT, directory, lock);
-    return problem;
+    return problem == ENOENT ? open_locked(parent, name, O_RDWR | O_CREAT, directory, lock) : problem;
 }
 
 bool directory_each(int directory, void (*visit)(void *context, const char *name), void *context) {

@@ -52,6 +52,7 @@ static void begin_anew(struct carbond_client *client) {
     client_init_condition(&client->progress);
     atomic_store(&client->running, false);
     atomic_store(&client->dozing, false);
+    atomic_store(&client->idle, false);
     atomic_store(&client->pressed, false);
 }
 

@@ -52,7 +52,7 @@ static const struct setting SETTINGS[] = {
     {AT(stall_timeout),   INT64, NULL,                      NULL,            NULL, 30000, 1, 3600000},
     {AT(retry_min),       INT64, NULL,                      NULL,            NULL, 1000, 1, 3600000},
     {AT(retry_max),       INT64, NULL,                      NULL,            NULL, 300000, 1, 86400000},
-    {AT(ring_capacity),   INT32, NULL,                      NULL,            NULL, 4096, 2, 65536},
+    {AT(ring_capacity),   INT32, NULL,                      NULL,            NULL, 8192, 2, 65536},
     {AT(batch_size),      INT32, NULL,                      NULL,            NULL, 1000, 1, 10000},
 };
 /* clang-format on */

@@ -136,28 +136,34 @@ static int64_t next_due(struct sender *sender, int64_t now) {
     return due;
 }
 
-/* Whether there is something that it does not know of yet. */
-static bool has_news(const struct sender *sender, uint64_t appended, bool ring_was_empty) {
-    struct carbond_client *client = sender->client;
-    pthread_mutex_lock(&client->lock);
-    bool news = client->spool.appended != appended;
-    pthread_mutex_unlock(&client->lock);
-    return news || atomic_load(&client->hurried) || atomic_load(&client->stopping) ||
-           (ring_was_empty && ring_length(client->ring) > 0);
+/* Whether it would look into the spool, if there were something new in it. */
+static bool could_send(const struct sender *sender, int64_t now) {
+    return !is_sending(sender) && backoff_pause(&sender->out.backoff, now) == 0;
 }
 
+static bool has_more(struct carbond_client *client, uint64_t appended) {
+    pthread_mutex_lock(&client->lock);
+    bool more = client->spool.appended != appended;
+    pthread_mutex_unlock(&client->lock);
+    return more;
+}
+
+/* `appended` is what the spool had got before the lanes looked into it. */
 static void rest(struct sender *sender, uint64_t appended) {
     struct carbond_client *client = sender->client;
     int64_t now = clock_monotonic();
-    bool ring_was_empty = ring_length(client->ring) == 0;
     int64_t pause = next_due(sender, now) - now;
-    /* From here on, whoever brings something wakes it; what came just before is seen here. While emissions wait for
-     * the flush interval to end, more of them wake nobody. */
+    bool ring_was_empty = ring_length(client->ring) == 0, could = could_send(sender, now);
+    /* From here on, whoever brings something wakes it; what came just before is seen here. While emissions wait for the
+     * flush interval to end, or the spool for the server, more of them wake nobody. */
     atomic_store(&client->dozing, ring_was_empty);
-    if (has_news(sender, appended, ring_was_empty))
+    atomic_store(&client->idle, could);
+    if ((ring_was_empty && ring_length(client->ring) > 0) || (could && has_more(client, appended)) ||
+        atomic_load(&client->hurried) || atomic_load(&client->stopping))
         pause = 0;
     transport_work(sender->out.transport, pause < 0 ? 0 : pause > ADOPT_EVERY ? ADOPT_EVERY : (int)pause);
     atomic_store(&client->dozing, false);
+    atomic_store(&client->idle, false);
 }
 
 static void *run(void *context) {

@@ -99,7 +99,7 @@ static void test_defaults(void **state) {
     assert_string_equal(options.spool_dir, expected);
     assert_int_equal(options.max_bytes, 536870912);
     assert_int_equal(options.flush_interval, 500);
-    assert_int_equal(options.ring_capacity, 4096);
+    assert_int_equal(options.ring_capacity, 8192);
     assert_int_equal(options.batch_size, 1000);
     assert_int_equal(options.log_level, CARBOND_LOG_INFO);
     options_destroy(&options);
