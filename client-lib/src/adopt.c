@@ -261,7 +261,7 @@ static void visit_root(void *context, const char *name) {
     struct adoption *adoption = context;
     struct spool *spool = adoption->spool;
     uint32_t server;
-    bool is_known = strcmp(name, "rejected") == 0 || strcmp(name, "broken") == 0;
+    bool is_known = strcmp(name, "rejected") == 0 || strcmp(name, "broken") == 0 || strcmp(name, "runs") == 0;
     if (is_known || *name == '.') /* one that begins with a dot is being made just now */
         return;
     if (!is_spool_name(name, &server)) {
@@ -282,10 +282,9 @@ static void visit_root(void *context, const char *name) {
 void spool_adopt(struct spool *spool, pthread_mutex_t *client_lock) {
     struct adoption adoption = {.spool = spool, .lock = client_lock, .directory = -1};
     pthread_mutex_lock(client_lock);
-    if (spool->root < 0)
-        spool->root = directory_make_path(spool->path);
-    if (spool->root < 0)
-        spool_note_disk(spool, errno);
+    int problem = spool_open_root(spool);
+    if (problem != 0)
+        spool_note_disk(spool, problem);
     int root = adoption.root = spool->root;
     pthread_mutex_unlock(client_lock);
     if (root < 0 || !segment_reader_init(&adoption.reader))

@@ -95,3 +95,32 @@ int spool_set_aside(struct spool *spool, int directory, const char *file) {
                   strerror(problem));
     return problem;
 }
+
+void spool_remember_remote(struct spool *spool, const struct carbond_run *run) {
+    char remote[ID_TEXT_SIZE];
+    int directory = spool_open_root(spool) == 0 ? directory_make_below(spool->root, "runs") : -1;
+    int file = directory < 0 ? -1
+                             : openat(directory, run->text,
+                                      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    id_format(&run->remote, remote);
+    if (file < 0 || write(file, remote, ID_TEXT_SIZE - 1) != ID_TEXT_SIZE - 1)
+        log_write(spool->log, CARBOND_LOG_WARNING,
+                  "the run %s is %s at the server, which can't be written down", run->text, remote);
+    if (file >= 0)
+        close(file);
+    if (directory >= 0)
+        close(directory);
+}
+
+void spool_recall_remote(struct spool *spool, struct carbond_run *run) {
+    char path[sizeof "runs/" + ID_TEXT_SIZE], remote[ID_TEXT_SIZE] = "";
+    if (run->has_remote || spool_open_root(spool) != 0)
+        return;
+    snprintf(path, sizeof path, "runs/%s", run->text);
+    int file = openat(spool->root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0)
+        return;
+    run->has_remote =
+        read(file, remote, ID_TEXT_SIZE - 1) == ID_TEXT_SIZE - 1 && id_parse(remote, &run->remote);
+    close(file);
+}

@@ -294,8 +294,10 @@ int carbond_run_resume(carbond_client *client, const char *run_id, carbond_run *
         return CARBOND_INVALID;
     pthread_mutex_lock(&client->lock);
     *run = runs_get(&client->runs, client, &id);
-    if (*run)
+    if (*run) {
         (*run)->held++;
+        spool_recall_remote(&client->spool, *run);
+    }
     pthread_mutex_unlock(&client->lock);
     return *run ? CARBOND_OK : CARBOND_NO_MEMORY;
 }

@@ -91,16 +91,21 @@ void spool_forget(struct spool *spool) {
 
 /* -- its place --------------------------------------------------------------------------------------------------------- */
 
-static int make_place(struct spool *spool) {
+int spool_open_root(struct spool *spool) {
     if (spool->root < 0)
         spool->root = directory_make_path(spool->path);
-    if (spool->root < 0)
-        return errno;
+    return spool->root < 0 ? errno : 0;
+}
+
+static int make_place(struct spool *spool) {
+    int problem = spool_open_root(spool);
+    if (problem != 0)
+        return problem;
     struct id id = id_new(spool->ids);
     char text[ID_TEXT_SIZE];
     id_format(&id, text);
     snprintf(spool->name, sizeof spool->name, "%08" PRIx32 "-%s", spool->server, text);
-    int problem = directory_make_locked(spool->root, spool->name, &spool->directory, &spool->lock);
+    problem = directory_make_locked(spool->root, spool->name, &spool->directory, &spool->lock);
     if (problem == 0 && spool->fsync != CARBOND_FSYNC_NONE)
         fsync(spool->root);
     return problem;
@@ -539,6 +544,7 @@ int spool_write_runs(struct spool *spool) {
 }
 
 void spool_write_remote(struct spool *spool, struct carbond_run *run) {
+    spool_remember_remote(spool, run);
     run->unwritten = spool->unwritten_runs = true;
     spool_write_runs(spool);
 }

@@ -6,6 +6,7 @@
  *         0000000000000001.seg
  *       rejected/                  what the server refused for good: a line of JSON each, with the reason
  *       broken/                    segments that were damaged
+ *       runs/                      files named by the id of a run, that hold the id a plain CodeCarbon server chose for it
  *
  * A directory that nobody locks is an orphan: whoever locks it first adopts it. There is no index and no ledger: the
  * segments are all there is. Each is whole in itself: the first emission of a run in a segment follows the creation of
@@ -81,6 +82,9 @@ void spool_destroy(struct spool *spool);
 /* After fork(), in the child: forgets all that is the parent's. Calls nothing but close(). */
 void spool_forget(struct spool *spool);
 
+/* Opens the spool's directory, if it is not open. 0, or an errno. */
+int spool_open_root(struct spool *spool);
+
 /* Makes sure that the client has a directory of its own, locked. 0, or an errno. */
 int spool_place(struct spool *spool);
 
@@ -140,6 +144,10 @@ bool spool_somebody_creates(const struct spool *spool, pthread_mutex_t *client_l
 
 /* Writes a line to rejected/: when, the status, the detail (JSON), and the record. False when the disk refuses. */
 bool spool_reject(struct spool *spool, const struct record *record, int status, const char *detail);
+
+/* Remembers a run's other id in runs/, for whoever resumes the run when all of it has been delivered; and recalls it. */
+void spool_remember_remote(struct spool *spool, const struct carbond_run *run);
+void spool_recall_remote(struct spool *spool, struct carbond_run *run);
 
 /* Moves a file to broken/. 0, or an errno. */
 int spool_set_aside(struct spool *spool, int directory, const char *file);
