@@ -241,6 +241,8 @@ static void adopt_directory(struct adoption *adoption, const char *name) {
         log_write(spool->log, CARBOND_LOG_INFO, "adopted %" PRIu64 " emissions of the spool %s",
                   adoption->emissions - before, name);
     free(listing.numbers);
+    if (!adoption->is_own && listing.count > 0 && problem == 0)
+        fsync(spool->directory); /* what has been moved in is here for good before it goes there */
     if (!adoption->is_own)
         leave_orphan(adoption, name);
 }

@@ -12,6 +12,22 @@
 
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
+/* A new directory is there for good when the one above it has been forced to the disk. */
+static void make_one(char *path) {
+    if (mkdir(path, 0700) != 0)
+        return; /* where it fails for good, opening tells */
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = '\0';
+    int parent = open(!slash ? "." : slash == path ? "/" : path, OPEN_DIRECTORY);
+    if (slash)
+        *slash = '/';
+    if (parent < 0)
+        return;
+    fsync(parent);
+    close(parent);
+}
+
 int directory_make_path(const char *path) {
     char part[PATH_MAX];
     int length = snprintf(part, sizeof part, "%s", path);
@@ -21,10 +37,10 @@ int directory_make_path(const char *path) {
     }
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        mkdir(part, 0700); /* where it fails for good, opening tells */
+        make_one(part);
         *slash = '/';
     }
-    mkdir(part, 0700);
+    make_one(part);
     return open(path, OPEN_DIRECTORY);
 }
 

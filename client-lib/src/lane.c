@@ -27,6 +27,8 @@ bool lane_init(struct lane *lane, unsigned number, struct outbound *out) {
 
 void lane_let_go(struct lane *lane) {
     struct carbond_client *client = lane->out->client;
+    if (lane->holding == 0)
+        return; /* nor is there a lock to be taken: a sender that can't start is freed under it */
     pthread_mutex_lock(&client->lock);
     while (lane->holding > 0)
         spool_release(&client->spool, lane->held[--lane->holding]);
