@@ -72,8 +72,7 @@ struct adoption {
     uint64_t emissions;      /* found so far */
 };
 
-/* What the segments know of runs is kept: ids that were chosen elsewhere, and how many emissions were dropped. Marks become
- * bits. */
+/* How many emissions of a run were dropped is kept, and marks become bits. */
 static void learn(void *context, const struct segment_entry *entry) {
     struct adoption *adoption = context;
     struct segment *segment = adoption->segment;
@@ -81,16 +80,12 @@ static void learn(void *context, const struct segment_entry *entry) {
     segment->records = entry->index + 1;
     if (entry->settled && segment_prepare_bits(segment))
         segment_settle(segment, entry->index, record->type == RECORD_EMISSION);
-    if (record->type == RECORD_EMISSION || (record->type == RECORD_RUN && record->dropped == 0))
+    if (record->type == RECORD_EMISSION || record->dropped == 0)
         return;
     pthread_mutex_lock(adoption->lock);
     struct carbond_run *run = runs_get(adoption->spool->runs, adoption->spool->client, &record->run);
-    if (run && record->type == RECORD_REMOTE) {
-        run->has_remote = true;
-        run->remote = record->remote;
-    } else if (run && record->dropped > run->dropped) {
+    if (run && record->dropped > run->dropped)
         run->dropped = record->dropped;
-    }
     pthread_mutex_unlock(adoption->lock);
 }
 

@@ -103,7 +103,10 @@ void spool_remember_remote(struct spool *spool, const struct carbond_run *run) {
                              : openat(directory, run->text,
                                       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     id_format(&run->remote, remote);
-    if (file < 0 || write(file, remote, ID_TEXT_SIZE - 1) != ID_TEXT_SIZE - 1)
+    bool written = file >= 0 && write(file, remote, ID_TEXT_SIZE - 1) == ID_TEXT_SIZE - 1;
+    if (written && spool->fsync != CARBOND_FSYNC_NONE)
+        written = fdatasync(file) == 0 && fsync(directory) == 0;
+    if (!written)
         log_write(spool->log, CARBOND_LOG_WARNING,
                   "the run %s is %s at the server, which can't be written down", run->text, remote);
     if (file >= 0)
@@ -114,8 +117,9 @@ void spool_remember_remote(struct spool *spool, const struct carbond_run *run) {
 
 void spool_recall_remote(struct spool *spool, struct carbond_run *run) {
     char path[sizeof "runs/" + ID_TEXT_SIZE], remote[ID_TEXT_SIZE] = "";
-    if (run->has_remote || spool_open_root(spool) != 0)
+    if (run->recalled || spool_open_root(spool) != 0)
         return;
+    run->recalled = true;
     snprintf(path, sizeof path, "runs/%s", run->text);
     int file = openat(spool->root, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0)

@@ -79,6 +79,8 @@ static struct carbond_run *find_run(struct lane *lane, const struct id *id) {
         return (struct carbond_run *)lane->last_run;
     pthread_mutex_lock(&client->lock);
     struct carbond_run *run = runs_get(&client->runs, client, id);
+    if (run && run->state == RUN_UNKNOWN)
+        spool_recall_remote(&client->spool, run);
     pthread_mutex_unlock(&client->lock);
     lane->last_run = run;
     return run;
@@ -94,11 +96,9 @@ static bool is_deferred(struct lane *lane, const struct carbond_run *run, int64_
 
 static enum verdict judge_run(struct lane *lane, const struct carbond_run *run, const struct record *record,
                               int64_t now) {
-    bool is_known = run->state == RUN_CREATED || run->has_remote;
-    if (run->state == RUN_REFUSED || (is_known && record->dropped <= run->told))
-        return DONE;
     /* A plain CodeCarbon server would make another run of it. */
-    if (run->has_remote)
+    bool is_known = run->has_remote || (run->state == RUN_CREATED && record->dropped <= run->told);
+    if (is_known || run->state == RUN_REFUSED)
         return DONE;
     return is_deferred(lane, run, now) ? PASS : CREATE;
 }
@@ -127,7 +127,6 @@ static enum verdict judge(struct lane *lane, struct segment *segment, const stru
     switch (entry->record.type) {
     case RECORD_RUN: return judge_run(lane, *run, &entry->record, now);
     case RECORD_EMISSION: return judge_emission(lane, *run, now);
-    case RECORD_REMOTE: return DONE; /* it was learned when it was written, or found */
     }
     return PASS;
 }

@@ -117,7 +117,7 @@ static void creation_done(struct lane *lane, const struct reply *reply, int64_t 
     if (!keeps_id) {
         run->has_remote = true;
         run->remote = id;
-        spool_write_remote(&client->spool, run);
+        spool_remember_remote(&client->spool, run);
     }
     pthread_mutex_unlock(&client->lock);
 }

@@ -8,12 +8,8 @@
 
 _Static_assert(sizeof(double) == 8, "an IEEE 754 double");
 
-static const size_t sizes_of_types[] = {[RECORD_RUN] = RECORD_RUN_HEAD,
-                                        [RECORD_EMISSION] = RECORD_EMISSION_SIZE,
-                                        [RECORD_REMOTE] = RECORD_REMOTE_SIZE};
-
 size_t record_size(const struct record *record) {
-    return sizes_of_types[record->type] + (record->type == RECORD_RUN ? record->json_length : 0);
+    return record->type == RECORD_RUN ? RECORD_RUN_HEAD + record->json_length : RECORD_EMISSION_SIZE;
 }
 
 static unsigned char *put_id(unsigned char *at, const struct id *id) {
@@ -45,7 +41,6 @@ void record_encode(const struct record *record, unsigned char *bytes) {
         memcpy(at + 8, record->json, record->json_length);
         return;
     case RECORD_EMISSION: encode_emission(&record->emission, at); return;
-    case RECORD_REMOTE: put_id(at, &record->remote); return;
     }
 }
 
@@ -79,11 +74,6 @@ bool record_decode(const unsigned char *bytes, size_t length, struct record *rec
         record->json_length = length - RECORD_RUN_HEAD;
         return record->json[0] == '{';
     case RECORD_EMISSION: return length == RECORD_EMISSION_SIZE && decode_emission(at, record);
-    case RECORD_REMOTE:
-        if (length != RECORD_REMOTE_SIZE)
-            return false;
-        get_id(at, &record->remote);
-        return true;
     }
     return false;
 }

@@ -1,8 +1,7 @@
-/* What the spool holds, as bytes: little-endian whatever the machine. A record is one of three things.
+/* What the spool holds, as bytes: little-endian whatever the machine. A record is one of two things.
  *
  *     a run's creation   type 1 (1 byte), run id (16), emissions dropped (8), the body of POST /runs: JSON, to the end
- *     an emission        type 2 (1 byte), run id (16), id (16), timestamp (8), numbers (8 each)
- *     a run's other id   type 3 (1 byte), run id (16), the id that a plain CodeCarbon server chose for it (16) */
+ *     an emission        type 2 (1 byte), run id (16), id (16), timestamp (8), numbers (8 each) */
 #pragma once
 
 #include "emission.h"
@@ -12,14 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum record_type { RECORD_RUN = 1, RECORD_EMISSION = 2, RECORD_REMOTE = 3 };
+enum record_type { RECORD_RUN = 1, RECORD_EMISSION = 2 };
 
 enum {
     RECORD_LEAST = 1 + 16,
     RECORD_MOST = 64 * 1024,
     RECORD_RUN_HEAD = 1 + 16 + 8,
     RECORD_EMISSION_SIZE = 1 + 16 + 16 + 8 + 8 * EMISSION_NUMBERS,
-    RECORD_REMOTE_SIZE = 1 + 16 + 16,
     RECORD_JSON_MOST = RECORD_MOST - RECORD_RUN_HEAD,
 };
 
@@ -32,8 +30,6 @@ struct record {
     size_t json_length;
     /* an emission; its run is the run above */
     struct emission emission;
-    /* a run's other id */
-    struct id remote;
 };
 
 /* The number of bytes that encoding takes: at most RECORD_MOST where json_length is at most RECORD_JSON_MOST. */

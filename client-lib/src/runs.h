@@ -36,6 +36,7 @@ struct carbond_run {
     uint64_t written_in; /* the number of the last segment that begins with its creation; 0: none */
     uint64_t dropped;    /* emissions that the spool had to drop */
     uint64_t told;       /* as many of them as the server knows of */
+    bool recalled;       /* the spool has been asked for `remote` */
     bool has_remote;     /* a plain CodeCarbon server has chosen another id for it */
     struct id remote;
     struct backoff backoff; /* its own trouble, while the others go on */

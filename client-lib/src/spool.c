@@ -258,8 +258,7 @@ static void count_dropped(void *context, const struct segment_entry *entry) {
     const struct dropping *dropping = context;
     const struct record *record = &entry->record;
     struct spool *spool = dropping->spool;
-    if (record->type == RECORD_REMOTE ||
-        (segment_is_settled(dropping->segment, entry->index) && record->type != RECORD_RUN))
+    if (segment_is_settled(dropping->segment, entry->index) && record->type != RECORD_RUN)
         return;
     struct carbond_run *run = runs_get(spool->runs, spool->client, &record->run);
     if (!run)
@@ -423,8 +422,7 @@ static bool put_run(struct spool *spool, const struct carbond_run *run) {
                               .dropped = run->dropped,
                               .json = run->creation,
                               .json_length = run->creation_length};
-    struct record remote = {.type = RECORD_REMOTE, .run = run->id, .remote = run->remote};
-    return (!run->creation || put(spool, &creation)) && (!run->has_remote || put(spool, &remote));
+    return !run->creation || put(spool, &creation);
 }
 
 static bool put_entry(struct spool *spool, const struct ring_entry *entry) {
@@ -541,10 +539,4 @@ int spool_write_runs(struct spool *spool) {
     if (writing.result == CARBOND_FULL)
         spool->unwritten_runs = true;
     return writing.result;
-}
-
-void spool_write_remote(struct spool *spool, struct carbond_run *run) {
-    spool_remember_remote(spool, run);
-    run->unwritten = spool->unwritten_runs = true;
-    spool_write_runs(spool);
 }

@@ -100,9 +100,6 @@ int spool_write(struct spool *spool, struct ring_entry *const entries[], size_t 
 /* Writes the creations of the runs that are `unwritten`. Results as above. */
 int spool_write_runs(struct spool *spool);
 
-/* Writes the id that a plain CodeCarbon server has chosen for a run. */
-void spool_write_remote(struct spool *spool, struct carbond_run *run);
-
 /* Moves what is in memory to the disk, if it is time to see whether the disk takes it. */
 void spool_recover(struct spool *spool);
 
@@ -145,7 +142,8 @@ bool spool_somebody_creates(const struct spool *spool, pthread_mutex_t *client_l
 /* Writes a line to rejected/: when, the status, the detail (JSON), and the record. False when the disk refuses. */
 bool spool_reject(struct spool *spool, const struct record *record, int status, const char *detail);
 
-/* Remembers a run's other id in runs/, for whoever resumes the run when all of it has been delivered; and recalls it. */
+/* Remembers in runs/ that a plain CodeCarbon server has chosen another id for a run, so that no process makes it there
+ * twice; and recalls it. */
 void spool_remember_remote(struct spool *spool, const struct carbond_run *run);
 void spool_recall_remote(struct spool *spool, struct carbond_run *run);
 

@@ -114,7 +114,7 @@ def test_it_is_found_out(codecarbon, spool):
     assert identity != mine and codecarbon.runs[identity]["os"] == "Linux"
     assert {emission["run_id"] for emission in codecarbon.emissions} == {identity}
     times = [emission["timestamp"] for emission in codecarbon.emissions]
-    assert len(times) == 30 and times == sorted(times)
+    assert len(times) == 30 and times == sorted(times), times
     assert codecarbon.requests.count("/emissions/batch") == 0
     assert not segments(spool) and not rejected(spool)
 

@@ -49,7 +49,6 @@ static void test_there_and_back(void **state) {
          .json = json,
          .json_length = 7},
         {.type = RECORD_EMISSION, .run = id_of(2), .emission = {.id = id_of(3)}},
-        {.type = RECORD_REMOTE, .run = id_of(4), .remote = id_of(5)},
     };
     carbond_emission from = measured();
     struct emission *emission = &records[1].emission;
@@ -67,7 +66,6 @@ static void test_there_and_back(void **state) {
         assert_int_equal(back.json_length, records[i].json_length);
         if (records[i].type == RECORD_RUN)
             assert_memory_equal(back.json, json, 7);
-        assert_true(id_equal(&back.remote, &records[i].remote));
         if (records[i].type == RECORD_EMISSION) {
             assert_true(id_equal(&back.emission.id, &emission->id));
             assert_true(id_equal(&back.emission.run, &records[i].run));

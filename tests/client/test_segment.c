@@ -12,7 +12,7 @@ static char directory_path[] = "/tmp/carbond-segment-XXXXXX";
 static int directory;
 static struct segment_reader reader;
 
-/* A whole segment's bytes, and where its records end: a run, its other id, and emissions. */
+/* A whole segment's bytes, and where its records end: a run's creation, and emissions. */
 static unsigned char whole[MOST];
 static size_t whole_length, ends[RECORDS + 1];
 
@@ -33,8 +33,8 @@ static struct record sample(int number) {
     for (int i = 0; i < EMISSION_NUMBERS; i++)
         record.emission.numbers[i] = number + i / 7.0;
     record.emission.timestamp = INT64_C(1795455600123456) + number;
-    if (number < 2)
-        record.type = number == 0 ? RECORD_RUN : RECORD_REMOTE;
+    if (number == 0)
+        record.type = RECORD_RUN;
     return record;
 }
 
@@ -77,9 +77,7 @@ static void see(void *context, const struct segment_entry *entry) {
     assert_in_range(seen.count, 0, RECORDS);
     assert_int_equal(entry->index, seen.count);
     const struct record *record = &entry->record;
-    int number = record->type == RECORD_RUN      ? 0
-                 : record->type == RECORD_REMOTE ? 1
-                                                 : record->emission.id.bytes[0];
+    int number = record->type == RECORD_RUN ? 0 : record->emission.id.bytes[0];
     struct record expected = sample(number);
     assert_int_equal(record->type, expected.type);
     assert_memory_equal(record->run.bytes, expected.run.bytes, 16);
@@ -107,7 +105,7 @@ static void test_a_whole_one(void **state) {
     assert_int_equal(survey.kind, SEGMENT_OURS);
     assert_int_equal(survey.size, whole_length);
     assert_int_equal(survey.records, RECORDS);
-    assert_int_equal(survey.emissions, RECORDS - 2);
+    assert_int_equal(survey.emissions, RECORDS - 1);
     assert_int_equal(survey.settled, 0);
     assert_int_equal(survey.damages, 0);
     assert_false(survey.torn);
@@ -214,7 +212,7 @@ static void test_marks(void **state) {
     assert_true(segment->in_memory);
     assert_int_equal(segment_append(segment, whole + ends[0], whole_length - ends[0]), 0);
     segment->records = RECORDS;
-    segment->emissions = RECORDS - 2;
+    segment->emissions = RECORDS - 1;
     assert_false(segment_settle(segment, 3, true)); /* no room for bits yet */
     assert_true(segment_prepare_bits(segment));
     assert_false(segment_is_settled(segment, 3));
