@@ -118,6 +118,8 @@ int creation_make(struct creation *creation, const carbond_run_info *info, const
 
 char *creation_with_dropped(const char *json, size_t length, uint64_t dropped, size_t *new_length) {
     char *body = NULL;
+    if (dropped > INT32_MAX) /* the largest that a server takes */
+        dropped = INT32_MAX;
     int size = dropped > 0 ? asprintf(&body, "{\"emissions_dropped\":%" PRIu64 ",%.*s", dropped,
                                       (int)length - 1, json + 1)
                            : asprintf(&body, "%.*s", (int)length, json);

@@ -67,6 +67,7 @@ static const struct member run[] = {
     STRING("provider"),
     FROM_ZERO("ram_total_size", "GB"),
     STRING("tracking_mode"),
+    COUNT("emissions_dropped"),
     END};
 
 #define EMISSION(id) \

@@ -163,10 +163,23 @@ def test_runs(tree, path):
     body = harness.run_body(tree.experiment["id"], gpu_count=2, gpu_model="g", region="r", provider="p")
     made = tree.client.post(path, body).json()
     assert harness.moment(made["timestamp"]) == harness.moment(body["timestamp"])
-    assert {**made, "timestamp": 0} == {**body, "id": made["id"], "timestamp": 0}
+    assert {**made, "timestamp": 0} == {**body, "id": made["id"], "timestamp": 0, "emissions_dropped": 0}
     assert tree.client.get(f"{path}/{made['id']}").json() == made
     assert tree.client.get(f"/experiments/{tree.experiment['id']}/runs").json() == [tree.run, made]
     assert tree.client.get("/runs").json() == [tree.run, made]
+
+
+@pytest.mark.parametrize("path", ["/runs", "/run"])
+def test_what_a_tracker_had_to_drop_only_grows(tree, path):
+    body = harness.run_body(tree.experiment["id"])
+    run = tree.client.post(path, body).json()
+    again = {**body, "id": run["id"]}
+    for dropped, told in ((None, 0), (7, 7), (3, 7), (0, 7), (9, 9)):
+        answer = tree.client.post(path, {**again, "emissions_dropped": dropped}).json()
+        assert answer == {**run, "emissions_dropped": told}
+        assert tree.client.get(f"{path}/{run['id']}").json() == answer
+    assert tree.client.post(path, {**body, "emissions_dropped": 5}).json()["emissions_dropped"] == 5
+    tree.client.post(path, {**body, "emissions_dropped": -1}, 422)
 
 
 def test_runs_are_listed_by_their_time(tree, world):

@@ -20,7 +20,6 @@ class Site:
         self.project = world.project(self.admin, world.organization(self.admin))
         self.experiment = world.experiment(self.admin, self.project)["id"]
         self.token = world.project_token(self.admin, self.project)["token"]
-        self.token_id = None
 
     def _serve(self, listen):
         return harness.Server(self.binary, self.database, *self.options, listen=listen)
@@ -33,6 +32,9 @@ class Site:
 
     def up(self):
         self.server = self._serve(self.url.removeprefix("http://"))
+
+    def admin_client(self):
+        return harness.World(self.server).client(bearer=harness.make_jwt(self.admin.id))
 
     def tracker(self, spool, **more):
         return Tracker(self.url, spool, **{"token": self.token, "experiment": self.experiment, **more})
@@ -362,6 +364,7 @@ def test_caps(site, spool):
             site.up()
             tracker.flush()
         assert site.count(run) == 3000 - stats["dropped"]
+        assert site.admin_client().get(f"/runs/{run}").json()["emissions_dropped"] == stats["dropped"]
         site.down()
         with site.tracker(spool, max_bytes=1 << 17, when_full=1, ring_capacity=64) as tracker:
             run = tracker.run()

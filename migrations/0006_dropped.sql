@@ -1,0 +1,9 @@
+-- How many emissions of a run its tracker had to drop, since its spool was at its cap: what a report can't know of.
+
+alter table runs add column emissions_dropped integer not null default 0;
+
+create or replace view live_runs as
+    select p.organization_id, p.public, e.project_id, r.*
+      from runs r
+      join experiments e on e.id = r.experiment_id
+      join live_projects p on p.id = e.project_id;
