@@ -27,7 +27,8 @@ class Tracker:
             more["CARBOND_EXPERIMENT_ID"] = experiment
         more.update(environment or {})
         self.spool, self.token = pathlib.Path(spool), token
-        self.log_path = self.spool.parent / f"tracker-{os.urandom(4).hex()}.log"
+        beside = next(path for path in self.spool.parents if path.is_dir())
+        self.log_path = beside / f"tracker-{os.urandom(4).hex()}.log"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([str(path.with_name("client_driver"))], stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1,
