@@ -46,7 +46,7 @@ struct carbond_client {
     atomic_bool idle;     /* it sleeps, and could send: what comes into the spool is news to it */
     atomic_bool pressed;  /* the ring is half full, and the background thread knows */
 
-    struct carbond_client *next; /* of all clients of this process (fork.c) */
+    struct carbond_client *next; /* of all clients of this process (clients.c) */
 };
 
 /* Under the lock: writes what is in the ring to the spool. CARBOND_OK, CARBOND_NOT_DURABLE, CARBOND_FULL: not all. */
@@ -58,7 +58,7 @@ bool client_revive(struct carbond_client *client);
 /* For waits that go by the monotonic clock. */
 void client_init_condition(pthread_cond_t *condition);
 
-/* -- all clients of the process (fork.c) ----------------------------------------------------------------------------------- */
+/* -- all clients of the process (clients.c) ----------------------------------------------------------------------------------- */
 
 void clients_add(struct carbond_client *client);
 void clients_remove(struct carbond_client *client);

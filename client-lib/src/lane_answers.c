@@ -31,8 +31,6 @@ static const struct {
                        "the server can't be reached, or asks to come later"},
     [OUTCOME_STRANGE] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING,
                          "what answers does not speak as a server should; everything is kept"},
-    [OUTCOME_REFUSED] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING,
-                         "the server does not know what it is asked"},
     [OUTCOME_NO_ROUTE] = {CARBOND_LINK_STRANGE, CARBOND_LOG_WARNING,
                           "the server has no such path: is the URL right? Everything is kept"},
 };

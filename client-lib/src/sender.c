@@ -20,6 +20,7 @@ struct sender {
     struct lane lanes[LANES];
     int64_t next_drain, next_adoption, next_sync;
     int64_t idle_since; /* 0: it is not */
+    bool halted;        /* the thread has ended */
     struct sender *abandoned_before;
 };
 
@@ -132,7 +133,7 @@ static int64_t next_due(struct sender *sender, int64_t now) {
         sooner(&due, now + pause);
     for (unsigned i = 0; i < LANES; i++)
         if (sender->lanes[i].deferred != 0 && sender->lanes[i].work == LANE_IDLE)
-            sooner(&due, sender->lanes[i].deferred + (pause > 0 ? pause : 0));
+            sooner(&due, sender->lanes[i].deferred > now + pause ? sender->lanes[i].deferred : now + pause);
     return due;
 }
 
@@ -236,10 +237,17 @@ struct sender *sender_start(struct carbond_client *client) {
     return NULL;
 }
 
-void sender_stop(struct sender *sender) {
+void sender_halt(struct sender *sender) {
     atomic_store(&sender->client->stopping, true);
     transport_wake(sender->out.transport);
+    if (sender->halted || pthread_equal(sender->thread, pthread_self()))
+        return;
     pthread_join(sender->thread, NULL);
+    sender->halted = true;
+}
+
+void sender_stop(struct sender *sender) {
+    sender_halt(sender);
     free_sender(sender);
 }
 

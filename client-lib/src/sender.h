@@ -11,7 +11,10 @@ struct sender;
 /* Starts it. NULL when out of memory or when the system refuses. */
 struct sender *sender_start(struct carbond_client *client);
 
-/* Ends it, breaking off what it sends, and frees it. */
+/* Ends the thread, breaking off what it sends; from the thread itself, it only asks it to end. */
+void sender_halt(struct sender *sender);
+
+/* The same, and frees it. */
 void sender_stop(struct sender *sender);
 
 /* Wakes it. Any thread. */

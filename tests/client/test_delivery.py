@@ -160,10 +160,9 @@ def test_a_spool_is_adopted_by_one_and_lived_ones_are_left_alone(site, spool):
 def test_exit_without_close(site, spool):
     site.down()
     try:
-        tracker = site.tracker(spool)
+        tracker = site.tracker(spool, flush_interval=60000)
         run = tracker.run()
         tracker.emit(100)
-        harness.until(lambda: tracker.stats()["spool_bytes"] > 100 * 150, 5, "the ring on the disk")
         tracker.process.stdin.close()
         assert tracker.process.wait(timeout=30) == 0
     finally:
@@ -254,6 +253,50 @@ def test_a_faulty_neighbour_costs_nothing(site, spool):
             site.up()
     assert site.count(good) == 300
     assert len({line["emission"]["id"] for line in rejected(spool)}) == len(rejected(spool)) == 150
+
+
+def test_a_forbidden_experiment_holds_up_nobody(site, spool):
+    """Everything of it is kept, in case it is allowed one day; the other runs go on."""
+    other = harness.World(site.server)
+    project = other.project(site.admin, other.organization(site.admin))
+    foreign = other.experiment(site.admin, project)["id"]
+    with site.tracker(spool, experiment=foreign) as tracker:
+        forbidden = tracker.run()
+        tracker.sync(5)
+        tracker.kill()
+    with site.tracker(spool) as tracker:
+        run = tracker.run()
+        tracker.sync(30)
+        harness.until(lambda: site.count(run) == 30, 20, "the other run's emissions")
+        stats = tracker.stats()
+        assert stats["pending"] == 5 and stats["rejected"] == 0, stats
+        tracker.flush(100, code=4)
+        tracker.ask("token", other.project_token(site.admin, project)["token"])
+        tracker.flush()
+    assert site.count(forbidden) == 5 and not rejected(spool)
+
+
+def test_damage_while_it_lives(site, spool):
+    """A bit that flips in a segment that was sound when it was written."""
+    site.down()
+    try:
+        with site.tracker(spool) as tracker:
+            run = tracker.run()
+            synced = tracker.sync(20)
+            (segment,) = segments(spool)
+            data = bytearray(segment.read_bytes())
+            data[-1000] ^= 16
+            with open(segment, "r+b") as file:
+                file.write(data)
+            site.up()
+            tracker.flush()
+            stats = tracker.stats()
+            assert stats["delivered"] == 19 and stats["lost"] == 1 and stats["pending"] == 0, stats
+    finally:
+        if site.server.process.poll() is not None:
+            site.up()
+    assert len(set(site.ids(run)) & set(synced)) == 19
+    assert len(list((spool / "broken").iterdir())) == 1 and not segments(spool)
 
 
 def test_a_resumed_run_waits_for_its_creation(site, spool):

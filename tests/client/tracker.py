@@ -106,7 +106,8 @@ class Tracker:
 
 
 def segments(spool):
-    return sorted(pathlib.Path(spool).glob("*/*.seg"))
+    """What is still to be sent."""
+    return sorted(path for path in pathlib.Path(spool).glob("*/*.seg") if path.parent.name != "broken")
 
 
 def rejected(spool):

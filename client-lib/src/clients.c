@@ -1,10 +1,16 @@
-/* fork() without exec(): the child has the memory of the parent, but none of its threads. Before a fork all locks are
+/* All clients of the process: around a fork, and at its end.
+ *
+ * fork() without exec(): the child has the memory of the parent, but none of its threads. Before a fork all locks are
  * taken, so that nothing is half done; after it the child forgets what the parent is about to write and to send, and begins
- * with an empty ring, no spool, and no connection. Its background thread starts with the first call. */
+ * with an empty ring, no spool, and no connection. Its background thread starts with the first call.
+ *
+ * exit() without carbond_close: the background threads end before what they use is torn down (libcurl's TLS library has an
+ * exit handler of its own), and what is in memory goes to the spool. */
 #include "client.h"
 #include "sender.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER; /* taken before any other */
 static struct carbond_client *all;
@@ -64,8 +70,25 @@ static void in_child(void) {
     pthread_mutex_unlock(&all_lock);
 }
 
+/* Other threads may still call the library: nothing is freed. A lock that is taken may be so by the thread that exits. */
+static void at_exit(void) {
+    pthread_mutex_lock(&all_lock);
+    for (struct carbond_client *client = all; client; client = client->next) {
+        if (pthread_mutex_trylock(&client->lock) != 0)
+            continue;
+        struct sender *sender = client->sender;
+        client_drain(client);
+        pthread_mutex_unlock(&client->lock);
+        if (sender)
+            sender_halt(sender);
+    }
+    pthread_mutex_unlock(&all_lock);
+}
+
+/* After libcurl is initialised, so that this handler runs before those of what libcurl uses. */
 static void watch(void) {
     pthread_atfork(before_fork, in_parent, in_child);
+    atexit(at_exit);
 }
 
 void clients_add(struct carbond_client *client) {
