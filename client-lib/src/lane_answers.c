@@ -238,8 +238,8 @@ static void account(struct lane *lane, const struct batch_answer *answer, int64_
     if (answer->unlisted > 0) {
         be_careful(lane, LISTED);
     } else {
-        settle_delivered(client, &lane->batch, spared);
         count(&client->counters.duplicates, answer->duplicates);
+        settle_delivered(client, &lane->batch, spared);
         if (left == 0)
             lane->from = lane->to;
     }

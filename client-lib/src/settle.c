@@ -18,8 +18,8 @@ void settle_delivered(struct carbond_client *client, const struct batch *batch, 
         if (!spared || !spared[i])
             delivered += spool_settle(&client->spool, entry->segment, entry->index, true);
     }
+    count(&client->counters.delivered, delivered); /* under the lock: whoever sees it settled sees it counted */
     pthread_mutex_unlock(&client->lock);
-    count(&client->counters.delivered, delivered);
 }
 
 bool settle_rejected(struct carbond_client *client, const struct batch_entry *entry,
@@ -28,11 +28,11 @@ bool settle_rejected(struct carbond_client *client, const struct batch_entry *en
     pthread_mutex_lock(&client->lock);
     bool written = spool_reject(&client->spool, record, status, detail ? detail : "null");
     bool settled = written && spool_settle(&client->spool, entry->segment, entry->index, is_emission);
+    count(&client->counters.rejected, settled && is_emission);
     pthread_mutex_unlock(&client->lock);
     if (!written)
         return false;
     segment_mark(entry->segment, entry->offset);
-    count(&client->counters.rejected, settled && is_emission);
     log_write(&client->log, CARBOND_LOG_ERROR, "%s of run %s is refused with %d: %s",
               is_emission ? "an emission" : "the creation", entry->run->text, status,
               detail ? detail : "no reason given");
