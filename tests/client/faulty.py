@@ -125,6 +125,7 @@ async def slow_drip(exchange):
 
 async def garbage(exchange):
     await exchange.receive()
+    exchange.act()
     exchange.writer.write(b"\0\xff\x16\x03\x01 that is no HTTP\r\n\r\n" * 100)
     await exchange.writer.drain()
     exchange.writer.close()
