@@ -122,6 +122,7 @@ int carbond_close(carbond_client *client) {
         sender_stop(client->sender);
     pthread_mutex_lock(&client->lock);
     client->spool.disk_retry = 0; /* one last attempt */
+    spool_recover(&client->spool);
     client_drain(client);
     spool_write_runs(&client->spool);
     uint64_t lost = count_lost(client);
