@@ -1,175 +1,159 @@
-"""Plain CodeCarbon servers, of both generations: they choose the run's id, take one emission a request, and know no batch."""
+"""Plain CodeCarbon servers of both generations: scripted ones, which ask for what recorded trackers have sent to them."""
 
-import http.server
 import json
-import threading
-import uuid
 
 import pytest
 
+import faulty
+from faulty import CODECARBON_1, CODECARBON_2, FaultyServer
 import harness
 from tracker import Tracker, rejected, segments
 
-PATHS = {1: ("/run", "/emission"), 2: ("/runs", "/emissions")}
-EMISSION = {"timestamp", "run_id", "duration", "emissions_sum", "emissions_rate", "energy_consumed", "cpu_power",
-            "gpu_power", "ram_power", "cpu_energy", "gpu_energy", "ram_energy"}
-UNKNOWN = harness.UNKNOWN_ID
+EXPERIMENT = "11111111-2222-4333-8444-555555555555"
+GENERATIONS = {"first": (CODECARBON_1, 2, "codecarbon-2.4.1.jsonl"), "second": (CODECARBON_2, 3, "codecarbon-3.2.9.jsonl")}
 
 
-class CodeCarbon(http.server.ThreadingHTTPServer):
-    """What FastAPI makes of CodeCarbon's routes, in the order in which it checks: path, method, body, then ids."""
-
-    daemon_threads = True
-
-    def __init__(self, generation):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.runs, self.emissions, self.requests = {}, [], []
-        self.lock = threading.Lock()
-        self.paths = PATHS[generation]
-        self.down = False
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def url(self):
-        return "http://{}:{}".format(*self.server_address)
-
-    def create_run(self, body):
-        if body["experiment_id"] == UNKNOWN:
-            return 404, {"detail": "Experiment not found"}
-        identity = str(uuid.uuid4())
-        self.runs[identity] = body
-        return 201, {**body, "id": identity}
-
-    def create_emission(self, body):
-        if body["run_id"] not in self.runs:
-            return 404, {"detail": "Run not found"}
-        self.emissions.append(body)
-        return 201, str(uuid.uuid4())
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, status, body):
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_POST(self):
-        raw = self.rfile.read(int(self.headers["Content-Length"]))
-        with self.server.lock:
-            self.server.requests.append(self.path)
-            self.answer(*self.decide(raw))
-
-    def decide(self, raw):
-        if self.server.down:
-            return 503, {"detail": "down"}
-        if self.path not in self.server.paths:
-            # GET /runs is there in both generations, for its list.
-            return (405, {"detail": "Method Not Allowed"}) if self.path == "/runs" else (404, {"detail": "Not Found"})
-        try:
-            body = json.loads(raw)
-            missing = ({"timestamp", "experiment_id"} if self.path == self.server.paths[0] else EMISSION) - set(body)
-        except ValueError:
-            missing = {"everything"}
-        if missing:
-            return 422, {"detail": [{"loc": ["body", name], "msg": "field required", "type": "missing"}
-                                    for name in sorted(missing)]}
-        create = self.server.create_run if self.path == self.server.paths[0] else self.server.create_emission
-        return create(body)
-
-
-@pytest.fixture(params=[1, 2])
-def codecarbon(request):
-    server = CodeCarbon(request.param)
-    server.generation = request.param
-    yield server
-    server.shutdown()
-    server.server_close()
+@pytest.fixture(params=GENERATIONS)
+def generation(request):
+    return GENERATIONS[request.param]
 
 
 @pytest.fixture
-def spool(tmp_path):
-    return tmp_path / "spool"
+def plain(generation):
+    with FaultyServer(generation[0]) as server:
+        yield server
 
 
-def tracker(codecarbon, spool, **more):
-    return Tracker(codecarbon.url, spool, **{"experiment": str(uuid.uuid4()), **more})
+def tracker_of(plain, spool, **options):
+    return Tracker(plain.url, spool, experiment=EXPERIMENT, **options)
 
 
-def test_it_is_found_out(codecarbon, spool):
-    with tracker(codecarbon, spool) as one:
-        mine = one.run()
-        one.emit(30)
-        one.flush()
-        stats = one.stats()
-        assert stats["delivered"] == 30 and stats["server"] == {1: 2, 2: 3}[codecarbon.generation], stats
-    (identity,) = codecarbon.runs
-    assert identity != mine and codecarbon.runs[identity]["os"] == "Linux"
-    assert {emission["run_id"] for emission in codecarbon.emissions} == {identity}
-    times = [emission["timestamp"] for emission in codecarbon.emissions]
-    assert len(times) == 30 and times == sorted(times), times
-    assert codecarbon.requests.count("/emissions/batch") == 0
-    assert not segments(spool) and not rejected(spool)
+def only_run(server):
+    (run,) = server.runs
+    return run
 
 
-def test_it_is_told(codecarbon, spool):
-    with tracker(codecarbon, spool, server={1: 2, 2: 3}[codecarbon.generation]) as one:
-        one.run()
-        one.sync(3)
-        one.flush()
-    assert set(codecarbon.requests) == set(codecarbon.paths) and len(codecarbon.emissions) == 3
+def recorded(name, path):
+    """The members of the first recorded request to this path, and their values."""
+    lines = (harness.ROOT / "tests" / "data" / name).read_text().splitlines()
+    return next(line["body"] for line in map(json.loads, lines) if line["path"] == path)
 
 
-def test_a_killed_tracker_goes_on_where_it_was(codecarbon, spool):
-    """The run is not made twice, and what was acknowledged is not sent twice."""
-    killed = tracker(codecarbon, spool)
-    killed.run()
-    killed.sync(20)
-    killed.flush()
-    codecarbon.down = True
-    killed.sync(20)
-    killed.kill()
-    codecarbon.down = False
-    with tracker(codecarbon, spool) as successor:
+def test_it_is_found_out(plain, generation, tmp_path):
+    with tracker_of(plain, tmp_path / "spool") as tracker:
+        local = tracker.run()
+        ids = tracker.sync(10)
+        tracker.flush()
+        assert tracker.stats()["server"] == generation[1] and tracker.stats()["delivered"] == 10
+    run = only_run(plain)
+    assert run != local and plain.ids(run) == ids, "in order, to the run that the server has made"
+    assert not plain.repeats and not rejected(tmp_path / "spool") and not segments(tmp_path / "spool")
+
+
+def test_it_is_told(plain, generation, tmp_path):
+    dialect, server, _ = generation
+    with tracker_of(plain, tmp_path / "spool", server=server) as tracker:
+        tracker.run()
+        tracker.sync(3)
+        tracker.flush()
+    assert [request.path for request in plain.requests] == [dialect.runs, *[dialect.emissions] * 3]
+
+
+def test_it_is_told_by_the_environment(tmp_path):
+    with FaultyServer(CODECARBON_1) as plain:
+        with tracker_of(plain, tmp_path / "spool", environment={"CARBOND_SERVER": "codecarbon1"}) as tracker:
+            tracker.run()
+            tracker.flush()
+        assert [request.path for request in plain.requests] == ["/run"]
+
+
+def test_it_gets_what_recorded_trackers_send(plain, generation, tmp_path):
+    dialect, server, recording = generation
+    with tracker_of(plain, tmp_path / "spool", server=server, token="cpt_token") as tracker:
+        tracker.run()
+        tracker.sync(1)
+        tracker.flush()
+    for path in (dialect.runs, dialect.emissions):
+        (request,) = plain.of(path)
+        sent, expected = request.json(), recorded(recording, path)
+        assert expected.keys() <= sent.keys()
+        assert all(type(sent[name]) in (type(value), type(None), int, float) for name, value in expected.items())
+        assert request.headers["content-type"] == "application/json" and "content-encoding" not in request.headers
+        assert request.headers["x-api-token"] == "cpt_token"
+
+
+def test_the_run_id_survives_the_process(plain, generation, tmp_path):
+    tracker = tracker_of(plain, tmp_path / "spool")
+    tracker.run()
+    tracker.sync(2)
+    tracker.flush()
+    plain.refuse()
+    ids = tracker.sync(5)
+    tracker.kill()
+    plain.listen()
+    with tracker_of(plain, tmp_path / "spool", server=generation[1]) as successor:
         successor.flush()
-    assert len(codecarbon.runs) == 1
-    assert len(codecarbon.emissions) == len({emission["id"] for emission in codecarbon.emissions}) == 40
+    assert plain.ids(only_run(plain))[2:] == ids
 
 
-def test_a_run_is_resumed_by_the_id_that_was_chosen_here(codecarbon, spool):
-    with tracker(codecarbon, spool) as one:
-        mine = one.run()
-        one.flush()
-    with tracker(codecarbon, spool) as other:
-        other.resume(mine)
-        other.sync(4)
-        other.flush()
-    assert len(codecarbon.runs) == 1 and len(codecarbon.emissions) == 4
+def test_a_killed_tracker_sends_little_again(plain, tmp_path):
+    """What was acknowledged is marked in the spool, since this server would store it twice."""
+    tracker = tracker_of(plain, tmp_path / "spool")
+    tracker.run()
+    tracker.sync(20)
+    harness.until(lambda: len(plain.emissions) >= 10, what="half of them")
+    tracker.kill()
+    with tracker_of(plain, tmp_path / "spool") as successor:
+        successor.flush()
+    assert len(plain.emissions) == 20 and plain.repeats <= 1, "one was on its way"
 
 
-def test_refusals(codecarbon, spool):
-    """An unknown experiment is told from an unknown path."""
-    with tracker(codecarbon, spool, experiment=UNKNOWN) as one:
-        one.run()
-        one.sync(2)
-        one.flush()
-        one.resume(str(uuid.uuid4()))
-        one.sync(2)
-        one.flush()
-    assert [line["status"] for line in rejected(spool)] == [404] * 5
+@pytest.mark.parametrize("fault", [faulty.reset_after_the_body, faulty.status(500), faulty.status(503, Retry_After=1),
+                                   faulty.status(401), faulty.says(b"<html>", 404, stored=False)],
+                         ids=["reset", "500", "503", "401", "404 of a proxy"])
+def test_faults(plain, generation, tmp_path, fault):
+    with tracker_of(plain, tmp_path / "spool", server=generation[1]) as tracker:
+        plain.script(fault)
+        tracker.run()
+        tracker.flush()
+        plain.refuse()
+        ids = tracker.sync(5)
+        plain.script(fault, fault)
+        plain.listen()
+        tracker.flush()
+    assert plain.ids(only_run(plain)) == ids and not plain.repeats and not rejected(tmp_path / "spool")
 
 
-def test_a_wrong_address_keeps_everything(codecarbon, spool):
-    with Tracker(codecarbon.url + "/nowhere", spool, experiment=str(uuid.uuid4())) as one:
-        one.run()
-        one.sync(5)
-        one.flush(500, code=4)
-        stats = one.stats()
-        assert stats["link"] == 4 and stats["pending"] == 5 and stats["rejected"] == 0, stats
+@pytest.mark.parametrize("code", [400, 404, 409, 422])
+def test_a_refused_emission_is_set_aside(plain, tmp_path, code):
+    with tracker_of(plain, tmp_path / "spool") as tracker:
+        tracker.run()
+        ids = tracker.sync(1)
+        tracker.flush()
+        plain.refuse()
+        ids += tracker.sync(3)
+        plain.script(faulty.status(code, "not this one"))
+        plain.listen()
+        tracker.flush()
+        assert tracker.stats()["rejected"] == 1
+    assert plain.ids(only_run(plain)) == [ids[0], *ids[2:]]
+    assert [(line["status"], line["emission"]["id"]) for line in rejected(tmp_path / "spool")] == [(code, ids[1])]
+
+
+def test_an_unknown_experiment_is_no_missing_path(plain, tmp_path):
+    """404 to the first request of all: a probe finds out that the path is there, and the run is set aside."""
+    dialect = plain.dialect
+
+    async def no_experiment(exchange):
+        await exchange.receive()
+        if exchange.request.path == dialect.runs and "experiment_id" in exchange.request.json():
+            await exchange.send(404, {"detail": "Experiment not found"})
+        else:
+            await exchange.send(*exchange.act())
+    with tracker_of(plain, tmp_path / "spool") as tracker:
+        plain.script(*[no_experiment] * 100)
+        tracker.run()
+        tracker.sync(3)
+        tracker.flush()
+        assert tracker.stats()["rejected"] == 3
+    assert not plain.runs and [line["status"] for line in rejected(tmp_path / "spool")] == [404] * 4

@@ -1,0 +1,298 @@
+"""A disk that is full, read-only or forbidden; the power that goes; clocks that jump: by a layer between the tracker and
+its system (layer.c)."""
+
+import errno
+import os
+import pathlib
+import shutil
+import struct
+import time
+
+import pytest
+
+import faulty
+from faulty import FaultyServer
+import harness
+from tracker import Tracker, rejected, segments
+
+EXPERIMENT = "11111111-2222-4333-8444-555555555555"
+
+
+class Layer:
+    """What a tracker's system is like."""
+
+    def __init__(self, directory):
+        self.path = directory / "layer"
+        self.durable = directory / "durable"
+        self.durable.mkdir()
+        self.set()
+
+    def set(self, disk=0, seconds=0):
+        """The errno of its disk, and how wrong its clock on the wall is."""
+        self.path.write_bytes(struct.pack("=qq", disk, seconds))
+
+    def environment(self):
+        binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
+        # AddressSanitizer would refuse whatever comes before it.
+        return {"LD_PRELOAD": str(binary.parents[1] / "lib" / "libclient_layer.so"), "CARBOND_TEST_LAYER": str(self.path),
+                "CARBOND_TEST_DURABLE": str(self.durable), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+
+    def power_cut(self, directory, to):
+        """What is left of a directory, the names in which are safe as far as they were forced to the disk."""
+        self._restore(directory.stat().st_ino, to)
+
+    def _restore(self, inode, to):
+        to.mkdir()
+        names = self.durable / str(inode)
+        for line in names.read_text().splitlines() if names.exists() else []:
+            number, name = line.split(" ", 1)
+            kept = self.durable / number
+            if pathlib.PurePath(name).suffix in (".seg", ".ndjson") or name == "lock":
+                (to / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
+            else:
+                self._restore(int(number), to / name)
+
+
+@pytest.fixture
+def layer(tmp_path):
+    return Layer(tmp_path)
+
+
+@pytest.fixture
+def server():
+    with FaultyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def spool(tmp_path):
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home" / "spool"
+
+
+def tracker_of(server, spool, layer=None, **options):
+    return Tracker(server.url, spool, experiment=EXPERIMENT, environment=layer and layer.environment(), **options)
+
+
+# -- a disk that refuses ------------------------------------------------------------------------------------------------
+
+REFUSALS = {"full": errno.ENOSPC, "over quota": errno.EDQUOT, "forbidden": errno.EACCES, "read-only": errno.EROFS,
+            "broken": errno.EIO}
+
+
+@pytest.mark.parametrize("problem", REFUSALS.values(), ids=REFUSALS)
+def test_a_disk_that_refuses_from_the_start(server, spool, layer, problem):
+    """In memory, and said so; delivered all the same."""
+    layer.set(disk=problem)
+    with tracker_of(server, spool, layer) as tracker:
+        run = tracker.run(code=3)
+        ids = tracker.sync(10, code=3)
+        assert tracker.stats()["disk_errno"] == problem and "can't be written" in tracker.log()
+        tracker.flush()
+    assert server.ids(run) == ids
+
+
+@pytest.mark.parametrize("problem", REFUSALS.values(), ids=REFUSALS)
+def test_a_disk_that_refuses_in_the_middle(server, spool, layer, problem):
+    """What is there already, drains; what comes, waits in memory and goes to the disk when it takes it."""
+    with tracker_of(server, spool, layer) as tracker:
+        with server.away():
+            run = tracker.run()
+            ids = tracker.sync(10)
+            layer.set(disk=problem)
+            ids += tracker.sync(10, code=3)
+            assert segments(spool) and tracker.stats()["pending"] == 20
+        tracker.flush()
+        assert server.ids(run) == ids
+        layer.set()
+
+        def is_taken():
+            code, identity = tracker.ask("sync", 1)
+            ids.append(identity)
+            return code == "0"
+        harness.until(is_taken, what="the disk")
+        assert tracker.stats()["disk_errno"] == 0
+        tracker.flush()
+    assert server.ids(run) == ids and server.repeats == 0
+
+
+def test_a_full_disk_fills_the_memory_then_a_code_says_so(server, spool, layer):
+    with tracker_of(server, spool, layer, ring_capacity=64) as tracker:
+        with server.away():
+            run = tracker.run()
+            ids = tracker.sync(10)
+            layer.set(disk=errno.ENOSPC)
+            tracker.tell("sync", 20000)
+            answers = [tracker.hear("sync") for _ in range(20000)]
+            codes = [code for code, _ in answers]
+            kept = codes.index("2")
+            assert set(codes[:kept]) == {"3"} and set(codes[kept:]) == {"2"} and 1000 < kept < 20000
+            ids += [identity for _, identity in answers[:kept]]
+            ring, refused = map(int, tracker.ask("emit", 1000))
+            assert 0 < ring <= 64 and ring + refused == 1000, "the ring is bounded as well"
+        tracker.flush()
+        assert tracker.stats()["refused"] == refused + len(codes) - kept
+        (more,) = tracker.sync(1, code=3)
+        tracker.flush()
+    sent = server.ids(run)
+    assert sent[:len(ids)] == ids and len(sent) == len(ids) + ring + 1 and sent[-1] == more
+
+
+def test_closing_without_a_disk_tells_what_is_lost(server, spool, layer):
+    layer.set(disk=errno.ENOSPC)
+    with tracker_of(server, spool, layer) as tracker:
+        with server.away():
+            tracker.run(code=3)
+            tracker.sync(10, code=3)
+            tracker.close(code=8)
+    assert "10 emissions are lost" in tracker.log()
+
+
+def test_what_is_in_memory_goes_to_the_disk_before_the_end(server, spool, layer):
+    layer.set(disk=errno.ENOSPC)
+    with server.away():
+        with tracker_of(server, spool, layer) as tracker:
+            run = tracker.run(code=3)
+            ids = tracker.sync(10, code=3)
+            layer.set()
+    with tracker_of(server, spool) as successor:
+        successor.flush()
+    assert server.ids(run) == ids
+
+
+def test_a_full_disk_keeps_what_is_refused(server, spool, layer):
+    """A record is not gone before it is in rejected/."""
+    with tracker_of(server, spool, layer) as tracker:
+        run = tracker.run()
+        tracker.flush()
+        with server.away():
+            ids = tracker.sync(5)
+            layer.set(disk=errno.ENOSPC)
+            server.script(*[faulty.rejecting(422)] * 1000)
+        tracker.flush(500, code=4)
+        assert tracker.stats()["rejected"] == 0
+        layer.set()
+        tracker.flush()
+        assert tracker.stats()["rejected"] >= 1
+    assert rejected(spool)[0]["emission"]["id"] == ids[0]
+    assert server.ids(run) == ids[1:]
+
+
+@pytest.mark.parametrize("problem", [errno.EROFS, errno.EACCES])
+def test_an_orphan_on_a_disk_that_cannot_be_written_is_delivered(server, spool, layer, problem):
+    with server.away():
+        tracker = tracker_of(server, spool)
+        run = tracker.run()
+        ids = tracker.sync(10)
+        tracker.kill()
+    layer.set(disk=problem)
+    with tracker_of(server, spool, layer) as successor:
+        successor.flush()
+        assert successor.stats()["found"] == 10
+    assert server.ids(run) == ids
+
+
+# -- the power goes -----------------------------------------------------------------------------------------------------
+
+def cut(tracker, spool, layer):
+    """The power goes; what is on the disk is all that the next process finds."""
+    tracker.kill()
+    home = spool.parent
+    layer.power_cut(home, home.with_name("after"))
+    shutil.rmtree(home)
+    home.with_name("after").rename(home)
+
+
+def test_a_power_cut_takes_nothing_that_was_synced(server, spool, layer):
+    with server.away():
+        tracker = tracker_of(server, spool, layer)
+        run = tracker.run()
+        ids = tracker.sync(30)
+        cut(tracker, spool, layer)
+    with tracker_of(server, spool) as successor:
+        successor.flush()
+    assert server.ids(run) == ids
+
+
+def test_a_power_cut_between_segments(server, spool, layer):
+    """Small segments: many of them, with names of their own."""
+    with server.away():
+        tracker = tracker_of(server, spool, layer, max_bytes=1 << 20)
+        run = tracker.run()
+        ids = tracker.sync(2000)
+        assert len(segments(spool)) >= 3
+        cut(tracker, spool, layer)
+    with tracker_of(server, spool) as successor:
+        successor.flush()
+    assert server.ids(run) == ids
+
+
+def test_a_power_cut_after_an_adoption(server, spool, layer):
+    """What has been moved from one directory to another is in one of them."""
+    with server.away():
+        killed = tracker_of(server, spool, layer)
+        first = killed.run()
+        ids = killed.sync(10)
+        killed.kill()
+        heir = tracker_of(server, spool, layer)
+        second = heir.run()
+        more = heir.sync(10)
+        harness.until(lambda: heir.stats()["found"] == 10, what="the adoption")
+        more += heir.sync(1)
+        cut(heir, spool, layer)
+    with tracker_of(server, spool) as successor:
+        successor.flush()
+    assert server.ids(first) == ids and server.ids(second) == more
+
+
+def test_a_power_cut_with_fsync_interval(server, spool, layer):
+    """The same once the flush interval is over."""
+    with server.away():
+        tracker = tracker_of(server, spool, layer, fsync=1)
+        run = tracker.run()
+        tracker.emit(30)
+        ids = tracker.sync(1)
+        tracker.emit(1)
+        harness.until(lambda: tracker.stats()["spool_bytes"] > 32 * 150, what="the ring on the disk")
+        time.sleep(0.5)
+        cut(tracker, spool, layer)
+    with tracker_of(server, spool) as successor:
+        successor.flush()
+    assert len(server.ids(run)) == 32 and ids[0] in server.ids(run)
+
+
+# -- the clock jumps ----------------------------------------------------------------------------------------------------
+
+DAY = 86400
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, DAY, 400 * DAY])
+def test_pauses_do_not_go_by_the_clock_on_the_wall(server, spool, layer, jump):
+    with tracker_of(server, spool, layer, retry_min=1000, retry_max=1000) as tracker:
+        run = tracker.run()
+        tracker.flush()
+        server.script(faulty.status(503, Retry_After=1))
+        ids = tracker.sync(5)
+        harness.until(lambda: tracker.stats()["retry_in"] > 0)
+        layer.set(seconds=jump)
+        ids += tracker.sync(5)
+        began = time.monotonic()
+        tracker.flush(200, code=4)
+        assert 0.15 < time.monotonic() - began < 1
+        harness.until(lambda: server.ids(run) == ids, 5)
+        first, second = server.of("/emissions/batch")[:2]
+        assert 0.9 < second.at - first.at < 3
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, 400 * DAY])
+def test_age_does_not_go_by_the_clock_on_the_wall(server, spool, layer, jump):
+    with tracker_of(server, spool, layer, max_age=DAY) as tracker:
+        with server.away():
+            run = tracker.run()
+            ids = tracker.sync(5)
+            layer.set(seconds=jump)
+            ids += tracker.sync(5)
+            time.sleep(0.3)
+        tracker.flush()
+        assert tracker.stats()["dropped"] == 0
+    assert server.ids(run) == ids
