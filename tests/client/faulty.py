@@ -221,6 +221,8 @@ class FaultyServer:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
 
     async def _start(self):
+        if self._listener:
+            return
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.ssl, limit=1 << 20)
         self.port = self._listener.sockets[0].getsockname()[1]
 
