@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -114,18 +115,20 @@ int directory_take(int parent, const char *name, int *directory, int *lock) {
     return problem == ENOENT ? open_locked(parent, name, O_RDWR | O_CREAT, directory, lock) : problem;
 }
 
+static int is_entry(const struct dirent *entry) {
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
 bool directory_each(int directory, void (*visit)(void *context, const char *name), void *context) {
-    int copy = openat(directory, ".", OPEN_DIRECTORY); /* a copy by dup() would share the position */
-    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
-    if (!stream) {
-        if (copy >= 0)
-            close(copy);
+    struct dirent **entries;
+    int count = scandirat(directory, ".", &entries, is_entry, alphasort);
+    if (count < 0)
         return false;
+    for (int i = 0; i < count; i++) {
+        visit(context, entries[i]->d_name);
+        free(entries[i]);
     }
-    for (const struct dirent *entry; (entry = readdir(stream));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            visit(context, entry->d_name);
-    closedir(stream);
+    free(entries);
     return true;
 }
 

@@ -16,7 +16,8 @@ int directory_take(int parent, const char *name, int *directory, int *lock);
 /* Opens a directory below another, which is made if it is missing. -1 and errno. */
 int directory_make_below(int parent, const char *name);
 
-/* Calls `visit` for the name of each thing in it but `.` and `..`. False when it can't be read. */
+/* Calls `visit` for the name of each thing in it but `.` and `..`, in the order of the names: clients' directories are named
+ * by when they were made, so that the oldest is adopted first. False when it can't be read. */
 bool directory_each(int directory, void (*visit)(void *context, const char *name), void *context);
 
 bool directory_holds_only_lock(int directory);
