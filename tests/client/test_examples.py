@@ -1,0 +1,75 @@
+"""The examples of the documentation, against a real server."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+import harness
+from sites import Site
+
+EXAMPLES = harness.ROOT / "client-lib" / "examples"
+
+
+@pytest.fixture(scope="module")
+def site(carbond_binary, new_database, jwt_key_file):
+    site = Site(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file)
+    yield site
+    site.down()
+
+
+@pytest.fixture(scope="module")
+def build():
+    binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
+    return binary.absolute().parents[1]
+
+
+def is_sanitized(build):
+    return "-fsanitize" in (build / "build.ninja").read_text()
+
+
+def emissions_of(site, spool, *command, **environment):
+    """What the run holds whose id the example prints: how many emissions, and their sum."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60,
+                          env=harness.clean_environment(
+                              CARBOND_URL=site.url, CARBOND_TOKEN=site.token, CARBOND_EXPERIMENT_ID=site.experiment,
+                              CARBOND_SPOOL_DIR=str(spool), HOME="/nonexistent", **environment))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert site.token not in done.stderr
+    (row,) = site.database.query("select count(*), sum(emissions_sum) from emissions where run_id = %s", done.stdout.strip())
+    assert not list(spool.iterdir())
+    return row
+
+
+def test_c(site, build, tmp_path):
+    count, total = emissions_of(site, tmp_path / "spool", build / "bin" / "client_example_c", 2)
+    assert count == 2 and total == pytest.approx(2 * 42.5 / 3.6e6 * 0.056)
+
+
+def test_cpp(site, build, tmp_path):
+    if not shutil.which("g++"):
+        pytest.skip("there is no g++")
+    if is_sanitized(build):
+        pytest.skip("it is compiled without sanitizers")
+    done = subprocess.run(["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", EXAMPLES / "tracker.cpp", "-I",
+                           EXAMPLES.parent / "include", "-L", build / "lib", "-lcarbond", "-o", tmp_path / "tracker"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    count, total = emissions_of(site, tmp_path / "spool", tmp_path / "tracker", LD_LIBRARY_PATH=str(build / "lib"))
+    assert count == 10 and total == pytest.approx(1.9e-05)
+
+
+def test_python(site, build, tmp_path):
+    if is_sanitized(build):
+        pytest.skip("Python is built without sanitizers")
+    count, total = emissions_of(site, tmp_path / "spool", "/usr/bin/python3", "-B", EXAMPLES / "tracker.py",
+                                CARBOND_LIBRARY=str(build / "lib" / "libcarbond.so"))
+    assert count == 10 and total == pytest.approx(1.9e-05)
+
+
+def test_the_example_in_c_is_short():
+    """About forty lines, and no more lines than that to paste."""
+    lines = (EXAMPLES / "tracker.c").read_text().split("*/", 1)[1].splitlines()
+    assert len([line for line in lines if line.strip()]) <= 45
