@@ -263,6 +263,8 @@ class FaultyServer:
     def act(self, request):
         if request.path == self.dialect.runs:
             return self._create(request.json())
+        if request.path == "/runs":
+            return 405, {"detail": "Method Not Allowed"}  # GET /runs, a list, is there in both generations
         if request.path != self.dialect.emissions:
             return 404, {"detail": "Not Found"}
         if self.dialect is not CARBOND:

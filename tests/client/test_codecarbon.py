@@ -45,9 +45,10 @@ def test_it_is_found_out(plain, generation, tmp_path):
         ids = tracker.sync(10)
         tracker.flush()
         assert tracker.stats()["server"] == generation[1] and tracker.stats()["delivered"] == 10
+        harness.until(lambda: not segments(tmp_path / "spool"), what="an empty spool")
     run = only_run(plain)
     assert run != local and plain.ids(run) == ids, "in order, to the run that the server has made"
-    assert not plain.repeats and not rejected(tmp_path / "spool") and not segments(tmp_path / "spool")
+    assert not plain.repeats and not rejected(tmp_path / "spool")
 
 
 def test_it_is_told(plain, generation, tmp_path):
@@ -94,6 +95,27 @@ def test_the_run_id_survives_the_process(plain, generation, tmp_path):
     with tracker_of(plain, tmp_path / "spool", server=generation[1]) as successor:
         successor.flush()
     assert plain.ids(only_run(plain))[2:] == ids
+
+
+def test_a_run_is_resumed_by_the_id_that_was_chosen_here(plain, tmp_path):
+    """Though all of it has been delivered, and nothing is left in the spool but what the server calls it."""
+    with tracker_of(plain, tmp_path / "spool") as tracker:
+        local = tracker.run()
+        tracker.flush()
+    with tracker_of(plain, tmp_path / "spool") as other:
+        other.resume(local)
+        ids = other.sync(4)
+        other.flush()
+    assert plain.ids(only_run(plain)) == ids
+
+
+def test_a_wrong_address_keeps_everything(plain, tmp_path):
+    with Tracker(plain.url + "/nowhere", tmp_path / "spool", experiment=EXPERIMENT) as tracker:
+        tracker.run()
+        tracker.sync(5)
+        tracker.flush(500, code=4)
+        stats = tracker.stats()
+        assert stats["link"] == 4 and stats["pending"] == 5 and stats["rejected"] == 0, stats
 
 
 def test_a_killed_tracker_sends_little_again(plain, tmp_path):

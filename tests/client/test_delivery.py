@@ -387,7 +387,8 @@ def test_caps(site, spool):
             assert stats["dropped"] + stats["pending"] == 3000 and stats["dropped"] > 1500, stats
             site.up()
             tracker.flush()
-        assert site.count(run) == 3000 - stats["dropped"]
+            dropped = tracker.stats()["dropped"]  # the figure itself may have cost another segment its place
+        assert site.count(run) == 3000 - dropped
         site.down()
         with site.tracker(spool, max_bytes=1 << 17, when_full=1, ring_capacity=64) as tracker:
             run = tracker.run()

@@ -101,7 +101,7 @@ def test_its_name_is_versioned(release):
 # -- the header ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("compiler", ["gcc -x c -std=c11", "clang -x c -std=c11", "clang-14 -x c -std=c11",
-                                      "gcc -x c -std=c2x", "g++ -x c++ -std=c++17", "g++ -x c++ -std=c++20",
+                                      "gcc -x c -std=c2x", "g++ -x c++ -std=c++11", "g++ -x c++ -std=c++17", "g++ -x c++ -std=c++20",
                                       "clang++-14 -x c++ -std=c++17"])
 def test_the_header_compiles_alone(compiler):
     words = compiler.split()
@@ -130,6 +130,15 @@ def test_pkg_config(prefix, tmp_path):
     assert run("pkg-config", "--modversion", "carbond", env=environment).strip() == version(prefix)
     run("gcc", tmp_path / "main.c", "-o", tmp_path / "main", *flags)
     assert run(tmp_path / "main", env={"LD_LIBRARY_PATH": str(prefix / "lib")}).strip() == version(prefix)
+
+
+def test_pkg_config_tells_what_the_static_library_needs(prefix, tmp_path):
+    (tmp_path / "main.c").write_text(PROGRAM)
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
+    flags = run("pkg-config", "--static", "--cflags", "--libs", "carbond", env=environment).split()
+    flags = [prefix / "lib" / "libcarbond.a" if flag == "-lcarbond" else flag for flag in flags]
+    run("gcc", tmp_path / "main.c", "-o", tmp_path / "main", *flags)
+    assert run(tmp_path / "main").strip() == version(prefix)
 
 
 def test_the_cmake_package(prefix, tmp_path):
