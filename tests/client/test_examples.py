@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -11,6 +12,7 @@ import harness
 from sites import Site
 
 EXAMPLES = harness.ROOT / "client-lib" / "examples"
+MANUAL = harness.ROOT / "docs" / "client.md"
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +32,15 @@ def is_sanitized(build):
     return "-fsanitize" in (build / "build.ninja").read_text()
 
 
-def emissions_of(site, spool, *command, **environment):
+def environment(site, spool, **more):
+    return harness.clean_environment(CARBOND_URL=site.url, CARBOND_TOKEN=site.token, CARBOND_EXPERIMENT_ID=site.experiment,
+                                     CARBOND_SPOOL_DIR=str(spool), HOME="/nonexistent", **more)
+
+
+def emissions_of(site, spool, *command, **more):
     """What the run holds whose id the example prints: how many emissions, and their sum."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60,
-                          env=harness.clean_environment(
-                              CARBOND_URL=site.url, CARBOND_TOKEN=site.token, CARBOND_EXPERIMENT_ID=site.experiment,
-                              CARBOND_SPOOL_DIR=str(spool), HOME="/nonexistent", **environment))
+                          env=environment(site, spool, **more))
     assert done.returncode == 0, done.stdout + done.stderr
     assert site.token not in done.stderr
     (row,) = site.database.query("select count(*), sum(emissions_sum) from emissions where run_id = %s", done.stdout.strip())
@@ -67,6 +72,29 @@ def test_python(site, build, tmp_path):
     count, total = emissions_of(site, tmp_path / "spool", "/usr/bin/python3", "-B", EXAMPLES / "tracker.py",
                                 CARBOND_LIBRARY=str(build / "lib" / "libcarbond.so"))
     assert count == 10 and total == pytest.approx(1.9e-05)
+
+
+def test_what_the_manual_says_to_paste(site, build, tmp_path):
+    """The first screen of docs/client.md: a program that is whole."""
+    if is_sanitized(build):
+        pytest.skip("it is compiled without sanitizers")
+    (tmp_path / "tracker.c").write_text(re.search(r"```c\n(.*?)```", MANUAL.read_text(), re.DOTALL)[1])
+    done = subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", tmp_path / "tracker.c", "-I",
+                           EXAMPLES.parent / "include", "-L", build / "lib", "-lcarbond", "-o", tmp_path / "tracker"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([tmp_path / "tracker"], env=environment(site, tmp_path / "spool", LD_LIBRARY_PATH=str(build / "lib")))
+    assert done.returncode == 0
+    assert site.database.value("select count(*) from emissions where emissions_sum = 1.9e-06 and duration = 15") >= 1
+
+
+def test_the_manual_knows_every_option():
+    text = MANUAL.read_text()
+    table = (EXAMPLES.parent / "src" / "options.c").read_text()
+    names = re.findall(r"AT\((\w+)\),\s+(?:TEXT|WORD|INT32|INT64)", table)
+    assert len(names) > 15
+    missing = [name for name in [*names, *re.findall(r'"(CARBOND_\w+)"', table)] if f"`{name}`" not in text]
+    assert not missing
 
 
 def test_the_example_in_c_is_short():
