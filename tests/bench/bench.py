@@ -3,6 +3,7 @@
 import argparse
 
 import measure_batch
+import measure_client
 import measure_deletion
 import measure_memory
 import measure_parse
@@ -18,6 +19,7 @@ MEASURES = {
     "singles": measure_singles.measure,
     "parse": measure_parse.measure,
     "batch": measure_batch.measure,
+    "client": measure_client.measure,
     "memory": measure_memory.measure,
     "reports": measure_reports.measure,
     "stream": measure_stream.measure,

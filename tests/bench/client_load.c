@@ -241,6 +241,7 @@ static long peak_memory_kb(void) {
 static void drain(void) {
     carbond_stats stats;
     struct rusage usage;
+    long before_kb = peak_memory_kb();
     open_client();
     int64_t before = now();
     if (carbond_flush(client, -1) != CARBOND_OK)
@@ -249,11 +250,11 @@ static void drain(void) {
     carbond_get_stats(client, &stats, sizeof stats);
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"delivered\": %" PRIu64 ", \"seconds\": %.2f, \"rows_a_second\": %.0f, \"requests\": %" PRIu64
-           ", \"cpu_seconds\": %.2f, \"memory_kb\": %ld}\n",
+           ", \"cpu_seconds\": %.2f, \"before_kb\": %ld, \"memory_kb\": %ld}\n",
            stats.delivered, took, (double)stats.delivered / took, stats.requests,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-           peak_memory_kb());
+           before_kb, peak_memory_kb());
     carbond_close(client);
 }
 

@@ -25,11 +25,11 @@ class QuietServer(harness.Server):
     """One that logs warnings at most, and so not where it listens: that is chosen beforehand."""
 
     def __init__(self, *arguments):
-        self.chosen = [self._free_address(), self._free_address()]
+        self.chosen = [self.free_address(), self.free_address()]
         super().__init__(*arguments, "--log-level", "warn", listen=self.chosen[0], metrics_listen=self.chosen[1])
 
     @staticmethod
-    def _free_address():
+    def free_address():
         with socket.create_server(("127.0.0.1", 0)) as listener:
             return f"127.0.0.1:{listener.getsockname()[1]}"
 
