@@ -1,14 +1,16 @@
 /* What the client library costs the program that embeds it: prints a line of JSON.
  *
- *     client_load emit THREADS CALLS_A_SECOND SECONDS    how long carbond_emit takes (0 calls: as many as it can)
+ *     client_load emit THREADS CALLS_A_SECOND SECONDS    how long carbond_emit takes to accept (0 calls: as many as it can)
  *     client_load sync THREADS SECONDS                   carbond_emit_sync, with CARBOND_FSYNC_EVERY
  *     client_load fsync THREADS SECONDS                  the same of a file where each call has a fdatasync of its own
  *     client_load fill RUNS EMISSIONS                    a backlog: emits it and ends
  *     client_load drain                                  sends what is there, and says how long it took
+ *     client_load curl                                   as many connections by libcurl alone: the memory that it takes
  *
  * CARBOND_URL, CARBOND_SPOOL_DIR and the rest come from the environment. */
 #include "carbond.h"
 
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -125,8 +127,10 @@ static void *emit(void *context) {
         int code = carbond_emit(run, &emission);
         int64_t took = now() - before;
         watched = false;
-        worker->refused += code != CARBOND_OK;
-        worker->samples[worker->count++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+        if (code == CARBOND_OK)
+            worker->samples[worker->count++] = took > UINT32_MAX ? UINT32_MAX : (uint32_t)took;
+        else
+            worker->refused++;
     }
     return NULL;
 }
@@ -154,7 +158,7 @@ static void measure_emit(int threads, double rate, double seconds) {
         refused += workers[i].refused;
     }
     qsort(samples, count, sizeof *samples, compare);
-    printf("{\"calls\": %zu, \"refused\": %zu, \"p50_ns\": %u, \"p99_ns\": %u, \"p999_ns\": %u, "
+    printf("{\"accepted\": %zu, \"refused\": %zu, \"p50_ns\": %u, \"p99_ns\": %u, \"p999_ns\": %u, "
            "\"allocations\": %ld}\n",
            count, refused, samples[count / 2], samples[count * 99 / 100], samples[count * 999 / 1000],
            atomic_load(&allocations));
@@ -258,6 +262,41 @@ static void drain(void) {
     carbond_close(client);
 }
 
+/* -- libcurl alone ----------------------------------------------------------------------------------------------------------- */
+
+enum { CONNECTIONS = 2, BODY = 64 * 1024 };
+
+static void measure_curl(void) {
+    static char body[BODY + 1];
+    long before_kb = peak_memory_kb();
+    CURL *easy[CONNECTIONS];
+    CURLM *multi = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? curl_multi_init() : NULL;
+    FILE *nowhere = fopen("/dev/null", "we");
+    if (!multi || !nowhere)
+        die("no libcurl");
+    memset(body, ' ', BODY);
+    for (int i = 0; i < CONNECTIONS; i++) {
+        easy[i] = curl_easy_init();
+        if (!easy[i] || curl_easy_setopt(easy[i], CURLOPT_URL, getenv("CARBOND_URL")) != CURLE_OK ||
+            curl_easy_setopt(easy[i], CURLOPT_POSTFIELDS, body) != CURLE_OK ||
+            curl_easy_setopt(easy[i], CURLOPT_WRITEDATA, nowhere) != CURLE_OK ||
+            curl_multi_add_handle(multi, easy[i]) != CURLM_OK)
+            die("no request");
+    }
+    int running;
+    do {
+        curl_multi_perform(multi, &running);
+        curl_multi_poll(multi, NULL, 0, 100, NULL);
+    } while (running > 0);
+    printf("{\"before_kb\": %ld, \"memory_kb\": %ld}\n", before_kb, peak_memory_kb());
+    for (int i = 0; i < CONNECTIONS; i++) {
+        curl_multi_remove_handle(multi, easy[i]);
+        curl_easy_cleanup(easy[i]);
+    }
+    curl_multi_cleanup(multi);
+    fclose(nowhere);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     if (strcmp(what, "emit") == 0 && argc == 5)
@@ -270,8 +309,10 @@ int main(int argc, char **argv) {
         fill(atoi(argv[2]), atol(argv[3])); /* NOLINT(cert-err34-c) */
     else if (strcmp(what, "drain") == 0 && argc == 2)
         drain();
+    else if (strcmp(what, "curl") == 0 && argc == 2)
+        measure_curl();
     else
         die("usage: emit THREADS RATE SECONDS | sync THREADS SECONDS | fsync THREADS SECONDS | fill RUNS N | "
-            "drain");
+            "drain | curl");
     return 0;
 }
