@@ -18,8 +18,7 @@ void settle_delivered(struct carbond_client *client, const struct batch *batch, 
         if (!spared || !spared[i])
             delivered += spool_settle(&client->spool, entry->segment, entry->index, true);
     }
-    count(&client->counters.delivered,
-          delivered); /* under the lock: whoever sees it settled sees it counted */
+    count(&client->counters.delivered, delivered); /* whoever sees it settled sees it counted */
     pthread_mutex_unlock(&client->lock);
 }
 

@@ -16,7 +16,6 @@ class Site:
         self.project = world.project(self.admin, world.organization(self.admin))
         self.experiment = world.experiment(self.admin, self.project)["id"]
         self.token = world.project_token(self.admin, self.project)["token"]
-        self.token_id = None
 
     def _serve(self, listen):
         return harness.Server(self.binary, self.database, *self.options, listen=listen)
@@ -33,6 +32,9 @@ class Site:
 
     def up(self):
         self.server = self._serve(self.address)
+
+    def admin_client(self):
+        return harness.World(self.server).client(bearer=harness.make_jwt(self.admin.id))
 
     def tracker(self, spool, *, url=None, **more):
         return Tracker(url or self.url, spool, **{"token": self.token, "experiment": self.experiment, **more})

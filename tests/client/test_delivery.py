@@ -389,6 +389,7 @@ def test_caps(site, spool):
             tracker.flush()
             dropped = tracker.stats()["dropped"]  # the figure itself may have cost another segment its place
         assert site.count(run) == 3000 - dropped
+        assert site.admin_client().get(f"/runs/{run}").json()["emissions_dropped"] == dropped
         site.down()
         with site.tracker(spool, max_bytes=1 << 17, when_full=1, ring_capacity=64) as tracker:
             run = tracker.run()
