@@ -14,9 +14,10 @@ static void log_line(void *user, int level, const char *message) {
 }
 
 int main(int argc, char **argv) {
+    int seconds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 10;
     carbond_options options;
-    carbond_client *client;
-    carbond_run *run;
+    carbond_client *client = NULL;
+    carbond_run *run = NULL;
     carbond_options_init(&options, sizeof options);
     options.log = log_line;
     int code = carbond_open(&options, &client);
@@ -26,7 +27,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "tracker: %s\n", carbond_strerror(code));
         return EXIT_FAILURE;
     }
-    for (int seconds = argc > 1 ? atoi(argv[1]) : 10; seconds > 0; seconds--) {
+    for (; seconds > 0; seconds--) {
         sleep(1);
         carbond_emission emission;
         carbond_emission_init(&emission, sizeof emission);

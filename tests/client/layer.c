@@ -37,9 +37,9 @@ static int64_t control(off_t at) {
 
 /* Whether a file or directory is the spool, below it, or what it is in. */
 static bool concerns(int fd) {
-    char link[64], path[PATH_MAX], parent[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
+    char descriptor[64], path[PATH_MAX], parent[PATH_MAX];
+    snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(descriptor, path, sizeof path - 1);
     const char *spool = getenv("CARBOND_SPOOL_DIR");
     if (length < 0 || !spool)
         return false;
