@@ -285,18 +285,24 @@ static void drop_segment(struct spool *spool, struct segment *segment, const cha
     remove_segment(spool, segment);
 }
 
-/* What is being sent just now is spared: it is about to go anyway. */
-static struct segment *oldest_to_drop(struct spool *spool) {
+static struct segment *oldest_on_disk(struct spool *spool, bool held_too) {
     struct segment *segment = spool->first;
-    while (segment && (segment->holders > 0 || segment->in_memory))
+    while (segment && (segment->in_memory || (segment->holders > 0 && !held_too)))
         segment = segment->next;
-    return segment;
+    return segment != spool->active ? segment : NULL;
+}
+
+/* What is being sent just now is about to go anyway: it is spared, unless it is all there is. Then it counts as dropped, even
+ * if the server takes it. */
+static struct segment *oldest_to_drop(struct spool *spool) {
+    struct segment *oldest = oldest_on_disk(spool, false);
+    return oldest ? oldest : oldest_on_disk(spool, true);
 }
 
 static bool make_room(struct spool *spool, uint64_t bytes) {
     while (spool->bytes + bytes > spool->max_bytes) {
         struct segment *oldest = spool->when_full == CARBOND_DROP_OLDEST ? oldest_to_drop(spool) : NULL;
-        if (!oldest || oldest == spool->active)
+        if (!oldest)
             return false;
         drop_segment(spool, oldest, "is at its cap");
     }
@@ -311,9 +317,8 @@ void spool_expire(struct spool *spool) {
     if (spool->active && now - spool->active->age_from > spool->max_age / 8)
         spool_roll(spool);
     for (;;) {
-        struct segment *oldest = oldest_to_drop(spool);
-        if (!oldest || oldest == spool->active ||
-            now - oldest->age_from <= spool->max_age + spool->max_age / 8)
+        struct segment *oldest = oldest_on_disk(spool, false);
+        if (!oldest || now - oldest->age_from <= spool->max_age + spool->max_age / 8)
             return;
         drop_segment(spool, oldest, "holds what is too old");
     }

@@ -39,7 +39,8 @@ static int64_t control(off_t at) {
 static bool concerns(int fd) {
     char descriptor[64], path[PATH_MAX], parent[PATH_MAX];
     snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(descriptor, path, sizeof path - 1);
+    ssize_t length =
+        readlink(descriptor, path, sizeof path - 1); /* NOLINT(readability-suspicious-call-argument) */
     const char *spool = getenv("CARBOND_SPOOL_DIR");
     if (length < 0 || !spool)
         return false;

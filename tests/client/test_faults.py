@@ -408,3 +408,20 @@ def test_emissions_say_what_was_measured(faults, tmp_path):
     assert abs(harness.moment(emission["timestamp"]) - harness.now()).total_seconds() < 60
     assert faults.runs[run]["os"] == "Linux" and faults.runs[run]["gpu_model"] is None
     assert json.dumps(emission)
+
+
+def test_a_request_in_flight_does_not_suspend_the_policy(faults, tmp_path):
+    """The whole spool is in a request that stalls: at the cap the oldest go all the same, and nobody is refused."""
+    with tracker_of(faults, tmp_path / "spool", max_bytes=1 << 17) as tracker:
+        run = begin(faults, tracker)
+        with faults.away():
+            tracker.sync(700)
+            faults.script(faulty.stall)
+        harness.until(lambda: faults.of("/emissions/batch"), what="the request")
+        last = tracker.sync(1000)[-100:]
+        stats = tracker.stats()
+        assert stats["refused"] == 0 and stats["dropped"] >= 900, stats
+        faults.refuse()
+        faults.listen()
+        tracker.flush()
+    assert faults.ids(run)[-100:] == last
