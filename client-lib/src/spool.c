@@ -526,22 +526,26 @@ static int try_to_write_run(struct spool *spool, struct carbond_run *run) {
     return problem;
 }
 
+/* `unwritten` is cleared before: what has to go to make room for this is told with the next one. */
 static void write_run(void *context, struct carbond_run *run) {
     struct writing_runs *writing = context;
+    int problem = -1;
     if (!run->unwritten || writing->result == CARBOND_FULL)
         return;
-    for (int i = 0; i < ATTEMPTS && run->unwritten; i++)
-        run->unwritten = try_to_write_run(writing->spool, run) != 0;
-    writing->result = run->unwritten ? CARBOND_FULL : result_of_write(writing->spool);
+    for (int i = 0; i < ATTEMPTS && problem != 0; i++) {
+        run->unwritten = false;
+        problem = try_to_write_run(writing->spool, run);
+    }
+    run->unwritten |= problem != 0;
+    writing->result = problem != 0 ? CARBOND_FULL : result_of_write(writing->spool);
 }
 
 int spool_write_runs(struct spool *spool) {
     struct writing_runs writing = {spool, CARBOND_OK};
-    if (!spool->unwritten_runs)
-        return CARBOND_OK;
-    spool->unwritten_runs = false;
-    runs_each(spool->runs, write_run, &writing);
-    if (writing.result == CARBOND_FULL)
-        spool->unwritten_runs = true;
+    for (int i = 0; i < ATTEMPTS && spool->unwritten_runs && writing.result != CARBOND_FULL; i++) {
+        spool->unwritten_runs = false;
+        runs_each(spool->runs, write_run, &writing);
+    }
+    spool->unwritten_runs |= writing.result == CARBOND_FULL;
     return writing.result;
 }
