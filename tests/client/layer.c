@@ -6,7 +6,7 @@
  *                           was forced to the disk, a directory's names once the directory was: as files named after inode
  *                           numbers, a directory as lines of "INODE NAME"
  *
- * Both are about what is below CARBOND_SPOOL_DIR and the directory that it is in. */
+ * Both are about what is below CARBOND_TEST_DISK. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,21 +35,17 @@ static int64_t control(off_t at) {
     return fd >= 0 && pread(fd, &number, sizeof number, at) == sizeof number ? number : 0;
 }
 
-/* Whether a file or directory is the spool, below it, or what it is in. */
+/* Whether a file or directory is on the disk that this is about. */
 static bool concerns(int fd) {
-    char descriptor[64], path[PATH_MAX], parent[PATH_MAX];
+    char descriptor[64], path[PATH_MAX];
     snprintf(descriptor, sizeof descriptor, "/proc/self/fd/%d", fd);
     ssize_t length =
         readlink(descriptor, path, sizeof path - 1); /* NOLINT(readability-suspicious-call-argument) */
-    const char *spool = getenv("CARBOND_SPOOL_DIR");
-    if (length < 0 || !spool)
+    const char *disk = getenv("CARBOND_TEST_DISK");
+    if (length < 0 || !disk)
         return false;
     path[length] = '\0';
-    snprintf(parent, sizeof parent, "%s", spool);
-    char *slash = strrchr(parent, '/');
-    if (slash)
-        *slash = '\0';
-    return strncmp(path, spool, strlen(spool)) == 0 || strcmp(path, parent) == 0;
+    return strncmp(path, disk, strlen(disk)) == 0;
 }
 
 static bool refuses(int fd) {

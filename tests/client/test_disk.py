@@ -22,6 +22,7 @@ class Layer:
     """What a tracker's system is like."""
 
     def __init__(self, directory):
+        self.disk = directory / "home"
         self.path = directory / "layer"
         self.durable = directory / "durable"
         self.durable.mkdir()
@@ -35,11 +36,15 @@ class Layer:
         binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
         # AddressSanitizer would refuse whatever comes before it.
         return {"LD_PRELOAD": str(binary.parents[1] / "lib" / "libclient_layer.so"), "CARBOND_TEST_LAYER": str(self.path),
-                "CARBOND_TEST_DURABLE": str(self.durable), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+                "CARBOND_TEST_DISK": str(self.disk), "CARBOND_TEST_DURABLE": str(self.durable),
+                "ASAN_OPTIONS": "verify_asan_link_order=0"}
 
-    def power_cut(self, directory, to):
-        """What is left of a directory, the names in which are safe as far as they were forced to the disk."""
-        self._restore(directory.stat().st_ino, to)
+    def power_cut(self):
+        """What is left of the disk is all that there is."""
+        after = self.disk.with_name("after")
+        self._restore(self.disk.stat().st_ino, after)
+        shutil.rmtree(self.disk)
+        after.rename(self.disk)
 
     def _restore(self, inode, to):
         to.mkdir()
@@ -194,13 +199,10 @@ def test_an_orphan_on_a_disk_that_cannot_be_written_is_delivered(server, spool, 
 
 # -- the power goes -----------------------------------------------------------------------------------------------------
 
-def cut(tracker, spool, layer):
+def cut(tracker, layer):
     """The power goes; what is on the disk is all that the next process finds."""
     tracker.kill()
-    home = spool.parent
-    layer.power_cut(home, home.with_name("after"))
-    shutil.rmtree(home)
-    home.with_name("after").rename(home)
+    layer.power_cut()
 
 
 def test_a_power_cut_takes_nothing_that_was_synced(server, spool, layer):
@@ -208,10 +210,35 @@ def test_a_power_cut_takes_nothing_that_was_synced(server, spool, layer):
         tracker = tracker_of(server, spool, layer)
         run = tracker.run()
         ids = tracker.sync(30)
-        cut(tracker, spool, layer)
+        cut(tracker, layer)
     with tracker_of(server, spool) as successor:
         successor.flush()
     assert server.ids(run) == ids
+
+
+def test_a_power_cut_does_take_something(server, spool, layer):
+    """What nobody forces to the disk is gone: the other tests here would fail if nothing were forced."""
+    with server.away():
+        tracker = tracker_of(server, spool, layer, fsync=2)
+        tracker.run()
+        tracker.sync(30)
+        cut(tracker, layer)
+    assert not any(path.stat().st_size for path in segments(spool))
+
+
+def test_a_power_cut_takes_no_new_directory(server, spool, layer):
+    """Those above the spool, which were made with it."""
+    deep = spool / "state" / "carbond"
+    with server.away():
+        tracker = tracker_of(server, deep, layer)
+        run = tracker.run()
+        tracker.emit(3)
+        ids = tracker.sync(8)
+        cut(tracker, layer)
+    with tracker_of(server, deep) as successor:
+        successor.flush()
+    sent = server.ids(run)
+    assert len(sent) == 11 and sent[3:] == ids, "what went before in the same run was forced along with it"
 
 
 def test_a_power_cut_between_segments(server, spool, layer):
@@ -221,7 +248,7 @@ def test_a_power_cut_between_segments(server, spool, layer):
         run = tracker.run()
         ids = tracker.sync(2000)
         assert len(segments(spool)) >= 3
-        cut(tracker, spool, layer)
+        cut(tracker, layer)
     with tracker_of(server, spool) as successor:
         successor.flush()
     assert server.ids(run) == ids
@@ -239,7 +266,7 @@ def test_a_power_cut_after_an_adoption(server, spool, layer):
         more = heir.sync(10)
         harness.until(lambda: heir.stats()["found"] == 10, what="the adoption")
         more += heir.sync(1)
-        cut(heir, spool, layer)
+        cut(heir, layer)
     with tracker_of(server, spool) as successor:
         successor.flush()
     assert server.ids(first) == ids and server.ids(second) == more
@@ -255,7 +282,7 @@ def test_a_power_cut_with_fsync_interval(server, spool, layer):
         tracker.emit(1)
         harness.until(lambda: tracker.stats()["spool_bytes"] > 32 * 150, what="the ring on the disk")
         time.sleep(0.5)
-        cut(tracker, spool, layer)
+        cut(tracker, layer)
     with tracker_of(server, spool) as successor:
         successor.flush()
     assert len(server.ids(run)) == 32 and ids[0] in server.ids(run)
