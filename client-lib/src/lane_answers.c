@@ -239,7 +239,7 @@ static void account(struct lane *lane, const struct batch_answer *answer, int64_
         be_careful(lane, LISTED);
     } else {
         count(&client->counters.duplicates, answer->duplicates);
-        settle_delivered(client, &lane->batch, spared);
+        settle_delivered(client, &lane->batch, spared, false);
         if (left == 0)
             lane->from = lane->to;
     }
@@ -287,7 +287,7 @@ static void single_answered(struct lane *lane, const struct reply *reply, int64_
     if (outcome == OUTCOME_DONE) {
         succeed(lane, reply);
         lane->out->emissions_proven = true;
-        settle_delivered(lane->out->client, &lane->batch, NULL);
+        settle_delivered(lane->out->client, &lane->batch, NULL, true);
         lane->from = lane->to;
     } else if (outcome == OUTCOME_REFUSED && reply->status == 404 && !lane->out->emissions_proven) {
         probe(lane, LANE_SENDING, reply);

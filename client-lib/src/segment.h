@@ -4,9 +4,9 @@
  *              CRC-32C of what precedes (4), zero (4)
  *     record   mark (4), CRC-32C of length and payload (4), length of the payload (4), payload (record.h)
  *
- * Records are only ever added at the end, but for the mark: it is overwritten in place when the record is settled, so that
- * the next process need not send it again. A mark that is lost costs a repeat, nothing else: the checksum does not cover
- * it, and whatever is not exactly the mark of the settled counts as pending.
+ * Records are only ever added at the end, but for the mark: it may be overwritten in place when the record is settled, so
+ * that the next process does not send it again. A mark that is missing costs a repeat, nothing else: the checksum does not
+ * cover it, and whatever is not exactly the mark of the settled counts as pending.
  *
  * A file that ends in the middle of a record is torn: the rest is cut. One with something else where a record should be
  * is damaged: reading goes on at the next place where a record's checksum holds. */

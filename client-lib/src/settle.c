@@ -7,9 +7,10 @@ void settle_one(struct carbond_client *client, const struct batch_entry *entry, 
     pthread_mutex_unlock(&client->lock);
 }
 
-void settle_delivered(struct carbond_client *client, const struct batch *batch, const bool *spared) {
+void settle_delivered(struct carbond_client *client, const struct batch *batch, const bool *spared,
+                      bool mark) {
     uint64_t delivered = 0;
-    for (size_t i = 0; i < batch->count; i++)
+    for (size_t i = 0; mark && i < batch->count; i++)
         if (!spared || !spared[i])
             segment_mark(batch->entries[i].segment, batch->entries[i].offset);
     pthread_mutex_lock(&client->lock);

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "clock.h"
+#include "number.h"
 #include "record.h"
 
 #include <jansson.h>
@@ -172,6 +173,63 @@ static void test_printing(void **state) {
     json_decref(object);
 }
 
+static void assert_reads_back(double number) {
+    char text[NUMBER_SIZE + 1], *end;
+    text[number_print(number, text)] = '\0';
+    double back = strtod(text, &end);
+    if (*end != '\0' || back != number)
+        fail_msg("%.17g is printed as %s", number, text);
+    json_t *parsed = json_loads(text, JSON_DECODE_ANY, NULL);
+    assert_true(json_is_number(parsed) && json_number_value(parsed) == number);
+    json_decref(parsed);
+}
+
+/* Each double is read back as it was: at the edges, next to powers of ten, and any. */
+static void test_numbers(void **state) {
+    (void)state;
+    static const double edges[] = {1,
+                                   0.1,
+                                   0.3,
+                                   9.5,
+                                   1e-5,
+                                   1e-11,
+                                   1e16,
+                                   1e17,
+                                   1e22,
+                                   1e290,
+                                   1e-300,
+                                   5e-324,
+                                   100,
+                                   15,
+                                   123456789.0,
+                                   0.99999999999999989,
+                                   4503599627370496.5};
+    for (size_t i = 0; i < COUNT(edges); i++)
+        assert_reads_back(edges[i]);
+    for (int i = 0; i < 45; i++) {
+        double power = pow(10, i - 20);
+        for (int step = -3; step <= 3; step++) {
+            int64_t bits;
+            memcpy(&bits, &power, sizeof bits);
+            bits += step;
+            double near;
+            memcpy(&near, &bits, sizeof near);
+            assert_reads_back(near);
+        }
+    }
+    for (int i = 0; i < 300000; i++) {
+        double number = (double)(chance() % UINT64_C(1000000007)) / 1000003.0 *
+                        (i % 3 == 0   ? 1e-9
+                         : i % 3 == 1 ? 1e-4
+                                      : 1e6);
+        assert_reads_back(number + 1e-12);
+        uint64_t bits = chance() << 16 ^ chance();
+        memcpy(&number, &bits, sizeof number);
+        if (isfinite(number) && number != 0)
+            assert_reads_back(number);
+    }
+}
+
 static void test_times(void **state) {
     (void)state;
     static const struct {
@@ -212,8 +270,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_hostile_bytes),  cmocka_unit_test(test_what_is_accepted),
-        cmocka_unit_test(test_printing),       cmocka_unit_test(test_times),
-        cmocka_unit_test(test_ids_grow),
+        cmocka_unit_test(test_printing),       cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_times),          cmocka_unit_test(test_ids_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
