@@ -252,8 +252,8 @@ typedef struct carbond_emission {
 /* All unknown. `size` is sizeof(carbond_emission). */
 CARBOND_API void carbond_emission_init(carbond_emission *emission, size_t size);
 
-/* Takes an emission: copies it to memory, and returns within microseconds. No allocation, no I/O, no lock. It is on disk
- * within the flush interval; until then the end of the process, other than by carbond_close, loses it.
+/* Takes an emission: copies it to memory, and returns within microseconds. No allocation, no lock, and no I/O but a byte
+ * that wakes the background thread when it sleeps. It is on disk within the flush interval; until then the end of the process, other than by carbond_close, loses it.
  * Not to be called from a signal handler.
  * CARBOND_OK; CARBOND_INVALID, CARBOND_FULL: not accepted, and counted. */
 CARBOND_API int carbond_emit(carbond_run *run, const carbond_emission *emission);
