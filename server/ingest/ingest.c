@@ -4,7 +4,6 @@
 #include "ingest/writer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 struct ingest {
     struct ingest_settings settings;
@@ -32,17 +31,12 @@ struct ingest *ingest_start(const struct ingest_settings *settings) {
     return ingest;
 }
 
-/* Two writers that store emissions of one run wait for each other's commit. So single emissions of a run always go to the
- * same writer. The last bytes of an id are random, whatever its version. */
-static struct writer *writer_of(const struct ingest *ingest, const struct id *run) {
-    return ingest->writers[run->bytes[sizeof run->bytes - 1] % ingest->writer_count];
-}
-
-/* A batch is work for a while: it goes where there is the least. */
-static struct writer *idlest_writer(const struct ingest *ingest) {
+/* Single emissions all go to the first: two writers would halve their batches, and wait for each other's commits where they
+ * store emissions of one run. A batch is work for a while: it goes where there is the least. */
+static struct writer *writer_for(const struct ingest *ingest, const struct ingest_job *job) {
     struct writer *idlest = ingest->writers[0];
-    for (size_t i = 1; i < ingest->writer_count; i++)
-        if (writer_load(ingest->writers[i]) < writer_load(idlest))
+    for (size_t i = 1; job->count > 1 && i < ingest->writer_count; i++)
+        if (writer_load(ingest->writers[i]) <= writer_load(idlest))
             idlest = ingest->writers[i];
     return idlest;
 }
@@ -50,9 +44,7 @@ static struct writer *idlest_writer(const struct ingest *ingest) {
 bool ingest_submit(struct ingest *ingest, struct ingest_job *job) {
     int64_t emissions = (int64_t)job->count; /* once it is in the queue, the job is the writer's */
     job->outcome = INGEST_DONE;
-    struct writer *writer =
-        job->count == 1 ? writer_of(ingest, &job->emissions[0].run) : idlest_writer(ingest);
-    bool taken = writer_submit(writer, job);
+    bool taken = writer_submit(writer_for(ingest, job), job);
     if (!taken)
         metric_count(&ingest_metrics.refused, emissions);
     return taken;

@@ -249,8 +249,8 @@ def test_a_forbidden_experiment_holds_up_nobody(site, spool):
         run = tracker.run()
         tracker.sync(30)
         harness.until(lambda: site.count(run) == 30, 20, "the other run's emissions")
-        stats = tracker.stats()
-        assert stats["pending"] == 5 and stats["rejected"] == 0, stats
+        harness.until(lambda: tracker.stats()["pending"] == 5, 20, "the last answer")
+        assert tracker.stats()["rejected"] == 0
         tracker.flush(100, code=4)
         tracker.ask("token", other.project_token(site.admin, project)["token"])
         tracker.flush()
