@@ -76,6 +76,22 @@ def database(new_database):
     return new_database()
 
 
+@pytest.fixture(scope="module")
+def own_cluster():
+    """A PostgreSQL that may be stopped, killed or held up."""
+    cluster = harness.Cluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="module")
+def own_database(own_cluster, carbond_binary):
+    database = harness.Database(own_cluster, own_cluster.createdb())
+    assert harness.command(carbond_binary, "migrate", "--database-url", database.url).returncode == 0
+    yield database
+    database.close()
+
+
 # What is deleted is removed twice this time later: beyond any test that compares what the database holds.
 LATER = ("--statement-timeout", "3600")
 

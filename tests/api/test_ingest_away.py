@@ -14,22 +14,6 @@ PATIENCE = 1.5
 
 
 @pytest.fixture(scope="module")
-def own_cluster():
-    """A PostgreSQL that may be stopped."""
-    cluster = harness.Cluster()
-    yield cluster
-    cluster.remove()
-
-
-@pytest.fixture(scope="module")
-def own_database(own_cluster, carbond_binary):
-    database = harness.Database(own_cluster, own_cluster.createdb())
-    assert harness.command(carbond_binary, "migrate", "--database-url", database.url).returncode == 0
-    yield database
-    database.close()
-
-
-@pytest.fixture(scope="module")
 def own_server(carbond_binary, own_database, jwt_key_file):
     with harness.Server(carbond_binary, own_database, "--jwt-hs256-key-file", jwt_key_file, "--statement-timeout",
                         "3") as server:

@@ -9,7 +9,6 @@ import random
 import signal
 import time
 
-import pytest
 
 import harness
 import plain_sql
@@ -18,21 +17,6 @@ import senders
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", 24))
 SEED = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(1 << 32)))
 SENDERS = 4  # for each server
-
-
-@pytest.fixture(scope="module")
-def own_cluster():
-    cluster = harness.Cluster()
-    yield cluster
-    cluster.remove()
-
-
-@pytest.fixture(scope="module")
-def own_database(own_cluster, carbond_binary):
-    database = harness.Database(own_cluster, own_cluster.createdb())
-    assert harness.command(carbond_binary, "migrate", "--database-url", database.url).returncode == 0
-    yield database
-    database.close()
 
 
 class Play:

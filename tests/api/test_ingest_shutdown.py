@@ -19,22 +19,6 @@ GRACE = 1
 SOON = 8
 
 
-@pytest.fixture(scope="module")
-def own_cluster():
-    """A PostgreSQL that may be held up."""
-    cluster = harness.Cluster()
-    yield cluster
-    cluster.remove()
-
-
-@pytest.fixture(scope="module")
-def own_database(own_cluster, carbond_binary):
-    database = harness.Database(own_cluster, own_cluster.createdb())
-    assert harness.command(carbond_binary, "migrate", "--database-url", database.url).returncode == 0
-    yield database
-    database.close()
-
-
 @contextlib.contextmanager
 def started(binary, database, key_file, *options):
     """A server, a tree, and the headers of one who may write."""

@@ -13,21 +13,6 @@ import harness
 
 
 @pytest.fixture(scope="module")
-def own_cluster(carbond_binary):
-    """A PostgreSQL that may be stopped."""
-    cluster = harness.Cluster()
-    yield cluster
-    cluster.remove()
-
-
-@pytest.fixture(scope="module")
-def own_database(own_cluster, carbond_binary):
-    database = harness.Database(own_cluster, own_cluster.createdb())
-    assert harness.command(carbond_binary, "migrate", "--database-url", database.url).returncode == 0
-    return database
-
-
-@pytest.fixture(scope="module")
 def own_world(carbond_binary, own_database, jwt_key_file):
     with harness.Server(carbond_binary, own_database, "--jwt-hs256-key-file", jwt_key_file) as server:
         yield harness.World(server)
