@@ -9,7 +9,6 @@ import random
 import signal
 import time
 
-
 import harness
 import plain_sql
 import senders
