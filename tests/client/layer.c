@@ -4,7 +4,7 @@
  *                           change the spool fails (0: none), and the seconds by which the clock on the wall is wrong
  *     CARBOND_TEST_DURABLE  a directory, or nothing: keeps what a power cut would leave. A file's contents are there once it
  *                           was forced to the disk, a directory's names once the directory was: as files named after inode
- *                           numbers, a directory as lines of "INODE NAME"
+ *                           number and time of birth (numbers are given again), a directory as lines of "INODE-BIRTH NAME"
  *
  * Both are about what is below CARBOND_TEST_DISK. */
 #include <dirent.h>
@@ -108,9 +108,14 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 
 /* -- what a power cut leaves --------------------------------------------------------------------------------------------- */
 
-static FILE *begin(const struct stat *file, char *name, size_t size, const char *suffix) {
-    snprintf(name, size, "%s/%ju%s", getenv("CARBOND_TEST_DURABLE"), (uintmax_t)file->st_ino, suffix);
-    return fopen(name, "we");
+/* Writes "INODE-BIRTH" of what NAME in a directory is, or of what is open if NAME is "". */
+static bool identify(int fd, const char *name, char *identity, size_t size) {
+    struct statx file;
+    if (statx(fd, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &file) != 0)
+        return false;
+    snprintf(identity, size, "%ju-%jd.%09u", (uintmax_t)file.stx_ino, (intmax_t)file.stx_btime.tv_sec,
+             file.stx_btime.tv_nsec);
+    return true;
 }
 
 static void keep_file(int fd, FILE *to) {
@@ -123,21 +128,25 @@ static void keep_file(int fd, FILE *to) {
 static void keep_names(int fd, FILE *to) {
     int copy = REAL(openat)(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = copy >= 0 ? fdopendir(copy) : NULL;
+    char identity[64];
     for (const struct dirent *entry; directory && (entry = readdir(directory));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            fprintf(to, "%ju %s\n", (uintmax_t)entry->d_ino, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            identify(fd, entry->d_name, identity, sizeof identity))
+            fprintf(to, "%s %s\n", identity, entry->d_name);
     if (directory)
         closedir(directory);
 }
 
 /* Under another name first: the power may go while this is written. Two threads may be at one file. */
 static void keep(int fd) {
+    const char *durable = getenv("CARBOND_TEST_DURABLE");
     struct stat file;
-    char before[PATH_MAX], after[PATH_MAX], suffix[32];
-    if (!getenv("CARBOND_TEST_DURABLE") || !concerns(fd) || fstat(fd, &file) != 0)
+    char identity[64], before[PATH_MAX], after[PATH_MAX];
+    if (!durable || !concerns(fd) || fstat(fd, &file) != 0 || !identify(fd, "", identity, sizeof identity))
         return;
-    snprintf(suffix, sizeof suffix, ".%d", gettid());
-    FILE *to = begin(&file, before, sizeof before, suffix);
+    snprintf(after, sizeof after, "%s/%s", durable, identity);
+    snprintf(before, sizeof before, "%s/.%d", durable, gettid());
+    FILE *to = fopen(before, "we");
     if (!to)
         abort();
     if (S_ISDIR(file.st_mode))
@@ -145,7 +154,6 @@ static void keep(int fd) {
     else
         keep_file(fd, to);
     fclose(to);
-    snprintf(after, sizeof after, "%s/%ju", getenv("CARBOND_TEST_DURABLE"), (uintmax_t)file.st_ino);
     rename(before, after);
 }
 

@@ -42,20 +42,21 @@ class Layer:
     def power_cut(self):
         """What is left of the disk is all that there is."""
         after = self.disk.with_name("after")
-        self._restore(self.disk.stat().st_ino, after)
+        (root,) = self.durable.glob(f"{self.disk.stat().st_ino}-*")
+        self._restore(root.name, after)
         shutil.rmtree(self.disk)
         after.rename(self.disk)
 
-    def _restore(self, inode, to):
+    def _restore(self, identity, to):
         to.mkdir()
-        names = self.durable / str(inode)
+        names = self.durable / identity
         for line in names.read_text().splitlines() if names.exists() else []:
-            number, name = line.split(" ", 1)
-            kept = self.durable / number
+            identity, name = line.split(" ", 1)
+            kept = self.durable / identity
             if pathlib.PurePath(name).suffix in (".seg", ".ndjson") or name == "lock":
                 (to / name).write_bytes(kept.read_bytes() if kept.exists() else b"")
             else:
-                self._restore(int(number), to / name)
+                self._restore(identity, to / name)
 
 
 @pytest.fixture
