@@ -35,14 +35,24 @@ static const struct command commands[] = {
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
+/* Those whose first word is this one, or all; returns how many. */
+static int list_commands(const char *first, FILE *out) {
+    int listed = 0;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        char name[32];
+        if (first && strcmp(first, commands[i].first) != 0)
+            continue;
+        snprintf(name, sizeof name, "%s %s", commands[i].first, commands[i].second ? commands[i].second : "");
+        fprintf(out, "  %-18s %s\n", name, commands[i].help);
+        listed++;
+    }
+    return listed;
+}
+
 static void print_help(FILE *out) {
     fprintf(out, "carbond collects the energy and emissions of an organization's computing.\n\n"
                  "usage: carbond COMMAND [OPTION...]\n\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "%s %s", commands[i].first, commands[i].second ? commands[i].second : "");
-        fprintf(out, "  %-18s %s\n", name, commands[i].help);
-    }
+    list_commands(NULL, out);
     fprintf(
         out,
         "\ncarbond COMMAND --help tells a command's options.\n"
@@ -53,12 +63,16 @@ static bool is_help(const char *word) {
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
+static bool is_word(const char *word, const char *wanted) {
+    return strcmp(word, wanted) == 0 || (strcmp(word, "--version") == 0 && strcmp(wanted, "version") == 0);
+}
+
 /* The command that the first words name, and how many they are. */
 static const struct command *find_command(int argc, char **argv, int *words) {
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const struct command *command = &commands[i];
         *words = command->second ? 2 : 1;
-        if (argc > *words && strcmp(argv[1], command->first) == 0 &&
+        if (argc > *words && is_word(argv[1], command->first) &&
             (!command->second || strcmp(argv[2], command->second) == 0))
             return command;
     }
@@ -98,6 +112,20 @@ static int finish(int status) {
     return status ? status : EXIT_FAILED;
 }
 
+/* For words that are no command: the help that was asked for, or what is wrong with them. */
+static int explain(int argc, char **argv) {
+    if (argc < 2 || is_help(argv[1])) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+    }
+    if (argc > 2 && is_help(argv[2]) && list_commands(argv[1], stdout) > 0)
+        return EXIT_DONE;
+    fprintf(stderr, "carbond: there is no command %s%s%s (carbond --help lists all)\n", argv[1],
+            argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+    list_commands(argv[1], stderr);
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv) {
     int words;
     json_watch_memory();
@@ -105,14 +133,6 @@ int main(int argc, char **argv) {
         fprintf(stderr, "carbond: cannot initialise libsodium\n");
         return EXIT_FAILED;
     }
-    if (argc > 1 && is_help(argv[1])) {
-        print_help(stdout);
-        return finish(EXIT_DONE);
-    }
     const struct command *command = find_command(argc, argv, &words);
-    if (!command) {
-        print_help(stderr);
-        return EXIT_USAGE;
-    }
-    return finish(run(command, argc - words, argv + words));
+    return finish(command ? run(command, argc - words, argv + words) : explain(argc, argv));
 }

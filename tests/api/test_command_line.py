@@ -56,7 +56,19 @@ def test_flag_counts_more_than_environment(run, tmp_path):
 
 
 def test_version(run):
-    assert run("version").startswith("carbond ")
+    assert run("version").startswith("carbond ") and run("--version") == run("version")
+
+
+@pytest.mark.parametrize("arguments, told", [(["nonsense"], ["nonsense", "--help"]), (["user"], ["user add", "user passwd"]),
+                                             (["user", "ad"], ["user ad", "user add", "user list"])])
+def test_what_is_no_command(carbond_binary, arguments, told):
+    """The answer names what was typed, and what may have been meant; not all that there is."""
+    wrong = harness.command(carbond_binary, *arguments).stderr
+    assert wrong.startswith("carbond: ") and all(word in wrong for word in told) and "verify-sums" not in wrong
+
+
+def test_help_of_a_group(run):
+    assert run("token", "--help").splitlines()[0].startswith("  token add ") and "user add" not in run("token", "--help")
 
 
 def test_migrate_again_changes_nothing(run, unchanged):
