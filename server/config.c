@@ -32,13 +32,15 @@ struct option_row {
 };
 
 #define AT(member) offsetof(struct config, member)
+#define LISTS      (CONFIG_ORGANIZATION_LIST | CONFIG_PROJECT_LIST | CONFIG_EXPERIMENT_LIST | CONFIG_TOKEN_LIST)
 #define DATABASE                                                                                             \
     (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD |               \
      CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD |               \
-     CONFIG_TOKEN_REVOKE | CONFIG_VERIFY_SUMS)
-#define NAMED    (CONFIG_USER_ADD | CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
-#define IN_TREE  (CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
-#define PASSWORD (CONFIG_USER_ADD | CONFIG_USER_PASSWD)
+     CONFIG_TOKEN_REVOKE | CONFIG_VERIFY_SUMS | LISTS)
+#define NAMED      (CONFIG_USER_ADD | CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
+#define IN_TREE    (CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
+#define IN_PROJECT (CONFIG_EXPERIMENT_ADD | CONFIG_EXPERIMENT_LIST | CONFIG_TOKEN_ADD | CONFIG_TOKEN_LIST)
+#define PASSWORD   (CONFIG_USER_ADD | CONFIG_USER_PASSWD)
 
 /* clang-format off */
 
@@ -104,16 +106,16 @@ static const struct option_row options[] = {
      .help = "false: for poolers that hand each transaction to another session"},
 
     {"id", CONFIG_USER_ADD, TEXT, AT(id), .value = "UUID", .help = "the id to give (otherwise a new one)"},
-    {"id", CONFIG_TOKEN_REVOKE, TEXT, AT(id), .value = "UUID", .help = "the token's id, as the API lists it"},
+    {"id", CONFIG_TOKEN_REVOKE, TEXT, AT(id), .value = "UUID", .help = "the token's id, as token list prints it"},
     {"email", PASSWORD, TEXT, AT(email), .required = true, .value = "EMAIL", .help = "the user's address"},
     {"name", NAMED, TEXT, AT(name), .required = true, .value = "NAME", .help = "its name"},
     {"name", CONFIG_TOKEN_ADD, TEXT, AT(name), .fallback = "", .value = "NAME", .help = "what it is for"},
     {"description", IN_TREE, TEXT, AT(description), .fallback = "", .value = "TEXT", .help = "what it is"},
     {"admin", CONFIG_ORGANIZATION_ADD, TEXT, AT(admin), .required = true, .value = "EMAIL",
      .help = "the user who becomes its admin"},
-    {"organization", CONFIG_PROJECT_ADD, TEXT, AT(organization), .required = true, .value = "UUID",
+    {"organization", CONFIG_PROJECT_ADD | CONFIG_PROJECT_LIST, TEXT, AT(organization), .required = true, .value = "UUID",
      .help = "the organization it belongs to"},
-    {"project", CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD, TEXT, AT(project), .required = true, .value = "UUID",
+    {"project", IN_PROJECT, TEXT, AT(project), .required = true, .value = "UUID",
      .help = "the project it belongs to"},
     {"access", CONFIG_TOKEN_ADD, CHOICE, AT(access), .required = true, .choices = "read|write|read-write",
      .help = "what it may do"},

@@ -82,4 +82,8 @@ enum config_command {
     CONFIG_TOKEN_REVOKE = 1 << 10,
     CONFIG_VERSION = 1 << 11,
     CONFIG_VERIFY_SUMS = 1 << 12,
+    CONFIG_ORGANIZATION_LIST = 1 << 13,
+    CONFIG_PROJECT_LIST = 1 << 14,
+    CONFIG_EXPERIMENT_LIST = 1 << 15,
+    CONFIG_TOKEN_LIST = 1 << 16,
 };

@@ -20,13 +20,21 @@ static const struct command commands[] = {
     {"migrate", NULL, CONFIG_MIGRATE, command_migrate, "bring the database's schema up to date"},
     {"openapi", NULL, CONFIG_OPENAPI, command_openapi, "print the specification of the API"},
     {"user", "add", CONFIG_USER_ADD, command_user_add, "add a user; prints the id"},
-    {"user", "list", CONFIG_USER_LIST, command_user_list, "list all users: id, e-mail, name"},
+    {"user", "list", CONFIG_USER_LIST, command_user_list, "list all users: id, e-mail, name, whether active"},
     {"user", "passwd", CONFIG_USER_PASSWD, command_user_passwd, "set a user's password; ends their sessions"},
     {"organization", "add", CONFIG_ORGANIZATION_ADD, command_organization_add,
      "add an organization; prints the id"},
+    {"organization", "list", CONFIG_ORGANIZATION_LIST, command_organization_list,
+     "list all organizations: id, name, description"},
     {"project", "add", CONFIG_PROJECT_ADD, command_project_add, "add a project; prints the id"},
+    {"project", "list", CONFIG_PROJECT_LIST, command_project_list,
+     "list an organization's projects: id, name, description"},
     {"experiment", "add", CONFIG_EXPERIMENT_ADD, command_experiment_add, "add an experiment; prints the id"},
+    {"experiment", "list", CONFIG_EXPERIMENT_LIST, command_experiment_list,
+     "list a project's experiments: id, name, description"},
     {"token", "add", CONFIG_TOKEN_ADD, command_token_add, "make a project token; prints it, this once"},
+    {"token", "list", CONFIG_TOKEN_LIST, command_token_list,
+     "list a project's tokens: id, name, access (1 read, 2 write, 3 both), last used"},
     {"token", "revoke", CONFIG_TOKEN_REVOKE, command_token_revoke, "revoke a project token or user token"},
     {"verify-sums", NULL, CONFIG_VERIFY_SUMS, command_verify_sums,
      "compare the sums with the emissions, run by run; fails if they differ"},
@@ -43,7 +51,7 @@ static int list_commands(const char *first, FILE *out) {
         if (first && strcmp(first, commands[i].first) != 0)
             continue;
         snprintf(name, sizeof name, "%s %s", commands[i].first, commands[i].second ? commands[i].second : "");
-        fprintf(out, "  %-18s %s\n", name, commands[i].help);
+        fprintf(out, "  %-19s %s\n", name, commands[i].help);
         listed++;
     }
     return listed;

@@ -2,7 +2,6 @@
 #include "command/command.h"
 #include "statements.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,23 +45,6 @@ int command_user_add(const struct config *config) {
     arguments_set(&arguments, "email", config->email);
     arguments_set(&arguments, "name", config->name);
     return command_print_id(config, &sql_user_create, &arguments, "the user was not added");
-}
-
-static bool print_user(void *context, const struct db_row *row) {
-    json_t *user = row->columns[0] ? json_loads(row->columns[0], 0, NULL) : NULL;
-    (void)context;
-    if (user)
-        printf("%s\t%s\t%s%s\n", json_string_value(json_object_get(user, "id")),
-               json_string_value(json_object_get(user, "email")),
-               json_string_value(json_object_get(user, "name")),
-               json_is_true(json_object_get(user, "is_active")) ? "" : "\tinactive");
-    json_decref(user);
-    return true;
-}
-
-int command_user_list(const struct config *config) {
-    struct arguments arguments = {0};
-    return command_query(config, &sql_user_list, &arguments, print_user, NULL);
 }
 
 int command_user_passwd(const struct config *config) {

@@ -7,7 +7,8 @@ import pytest
 import harness
 
 COMMANDS = ["serve", "migrate", "openapi", "user add", "user list", "user passwd", "organization add", "project add",
-            "experiment add", "token add", "token revoke", "verify-sums", "version"]
+            "experiment add", "token add", "token revoke", "organization list", "project list", "experiment list", "token list",
+            "verify-sums", "version"]
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ def test_help(run, name):
     ["serve", "extra"], ["user", "add", "--email", "x@example.org"], ["user", "add", "--email", "x", "--name", "n"],
     ["user", "add", "--email", "x@example.org", "--name", "n", "--id", "7"], ["token", "add", "--access", "read"],
     ["token", "add", "--project", "x", "--access", "read"], ["token", "revoke"], ["openapi", "--format", "xml"],
-    ["token", "add", "--project", harness.UNKNOWN_ID, "--access", "all"], ["migrate", "--database-url"]])
+    ["token", "add", "--project", harness.UNKNOWN_ID, "--access", "all"], ["token", "list", "--project", "x"],
+    ["project", "list"], ["migrate", "--database-url"]])
 def test_wrong_usage(run, arguments):
     run(*arguments, status=2, stdin="")
 
@@ -107,7 +109,7 @@ def test_users(run, world):
     added = run("user", "add", "--email", email, "--name", "Ada", "--id", identity, "--password-stdin",
                 stdin="correct horse\n")
     assert added == identity + "\n"
-    assert f"{identity}\t{email}\tAda\n" in run("user", "list")
+    assert f"{identity}\t{email}\tAda\tyes\n" in run("user", "list")
     run("user", "add", "--email", email.upper(), "--name", "Ada", status=1)
     run("user", "add", "--email", "y" + email, "--name", "Ada", "--password-stdin", stdin="short", status=2)
     run("user", "add", "--email", "y" + email, "--name", "Ada", "--password-stdin", stdin="", status=2)
@@ -136,7 +138,26 @@ def test_from_organization_to_token(run, world):
     world.client(bearer=token["token"]).get("/organizations", 401)
 
 
+def test_lists(run, world):
+    user = world.user()
+    organization = run("organization", "add", "--name", "o\t1", "--description", "two\nlines", "--admin", user.email).strip()
+    assert f"{organization}\to 1\ttwo lines\n" in run("organization", "list")
+    assert run("project", "list", "--organization", organization) == "", "it is there, and empty"
+    project = run("project", "add", "--organization", organization, "--name", "p").strip()
+    assert run("project", "list", "--organization", organization) == f"{project}\tp\t\n"
+    experiments = [run("experiment", "add", "--project", project, "--name", name).strip() for name in "ef"]
+    assert run("experiment", "list", "--project", project) == f"{experiments[0]}\te\t\n{experiments[1]}\tf\t\n"
+    token = run("token", "add", "--project", project, "--access", "write", "--name", "cluster").strip()
+    identity, *rest = run("token", "list", "--project", project).rstrip("\n").split("\t")
+    assert rest == ["cluster", "2", "-"]
+    run("token", "revoke", "--id", identity)
+    assert run("token", "list", "--project", project) == "" and token
+
+
 def test_what_is_not_there(run):
+    run("project", "list", "--organization", harness.UNKNOWN_ID, status=1)
+    run("experiment", "list", "--project", harness.UNKNOWN_ID, status=1)
+    run("token", "list", "--project", harness.UNKNOWN_ID, status=1)
     run("organization", "add", "--name", "o", "--admin", "nobody@example.org", status=1)
     run("project", "add", "--organization", harness.UNKNOWN_ID, "--name", "p", status=1)
     run("experiment", "add", "--project", harness.UNKNOWN_ID, "--name", "e", status=1)
