@@ -134,8 +134,7 @@ static bool judge_element(struct group *group, const char *text, size_t size, st
     struct arguments arguments = {.count = 0};
     struct faults faults = {0};
     json_t *document;
-    validate_json(text, size, &body_batch_emission, &document, &arguments, &faults);
-    bool is_json = document != NULL;
+    bool is_json = validate_json(text, size, &body_batch_emission, &document, &arguments, &faults);
     group->out_of_memory |= faults.failed;
     if (!faults_any(&faults)) {
         emission_of_arguments(&arguments, emission);

@@ -315,9 +315,21 @@ static json_t *read_form(const char *text, size_t size) {
     return document;
 }
 
-static json_t *read_json(const char *text, size_t size, struct faults *faults) {
+/* What is JSON by its grammar, and can be no value here all the same. */
+static const char *impossible_value(const json_error_t *problem) {
+    switch (json_error_code(problem)) {
+    case json_error_numeric_overflow: return "A number is too large";
+    case json_error_null_character:
+    case json_error_null_byte_in_key: return "A string holds the character U+0000";
+    default: return NULL;
+    }
+}
+
+/* NULL: there is a fault. `well_formed` tells whether it is JSON at all. */
+static json_t *read_json(const char *text, size_t size, struct faults *faults, bool *well_formed) {
     char message[MESSAGE_SIZE];
     json_error_t problem;
+    *well_formed = false;
     if (too_deep(text, size)) {
         faults_add(faults, "body", NULL, "json_invalid", "JSON nests deeper than 32 levels");
         return NULL;
@@ -329,10 +341,13 @@ static json_t *read_json(const char *text, size_t size, struct faults *faults) {
         faults->failed = true;
         return NULL;
     }
+    const char *impossible = document ? NULL : impossible_value(&problem);
+    *well_formed = document || impossible;
     if (document)
         return document;
-    snprintf(message, sizeof message, "Not valid JSON at line %d, column %d", problem.line, problem.column);
-    faults_add(faults, "body", NULL, "json_invalid", message);
+    snprintf(message, sizeof message, "%s at line %d, column %d", impossible ? impossible : "Not valid JSON",
+             problem.line, problem.column);
+    faults_add(faults, "body", NULL, impossible ? "value_error" : "json_invalid", message);
     return NULL;
 }
 
@@ -353,11 +368,13 @@ static void check_document(const struct body *body, const json_t *document, stru
     check_either(body, arguments, faults);
 }
 
-void validate_json(const char *text, size_t size, const struct body *body, json_t **document,
+bool validate_json(const char *text, size_t size, const struct body *body, json_t **document,
                    struct arguments *arguments, struct faults *faults) {
-    *document = read_json(text, size, faults);
+    bool well_formed;
+    *document = read_json(text, size, faults, &well_formed);
     if (*document)
         check_document(body, *document, arguments, faults);
+    return well_formed;
 }
 
 void validate_body(const struct http_request *request, const struct body *body, json_t **document,

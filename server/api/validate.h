@@ -20,6 +20,7 @@ void validate_query(const struct http_request *request, const struct member *mem
 void validate_body(const struct http_request *request, const struct body *body, json_t **document,
                    struct arguments *arguments, struct faults *faults);
 
-/* The same for a JSON text from elsewhere, which has a NUL behind it or not. */
-void validate_json(const char *text, size_t size, const struct body *body, json_t **document,
+/* The same for a JSON text from elsewhere, which has a NUL behind it or not. False: it is no JSON, so that nobody can
+ * say where it ends. */
+bool validate_json(const char *text, size_t size, const struct body *body, json_t **document,
                    struct arguments *arguments, struct faults *faults);

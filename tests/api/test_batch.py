@@ -98,6 +98,21 @@ def test_a_line_that_is_no_json_costs_no_neighbour(tree):
     assert stored(tree) == 3
 
 
+@pytest.mark.parametrize("form", ["json", "ndjson"])
+@pytest.mark.parametrize("old, new, told", [('"duration": 2', '"duration": 1e999, "x": 2', "number is too large"),
+                                            ('"id": "', '"x": "a\\u0000b", "id": "', "U+0000"),
+                                            ('"id": "', '"a\\u0000b": 1, "id": "', "U+0000")])
+def test_json_that_can_be_no_value_costs_no_neighbour(tree, form, old, new, told):
+    texts = [json.dumps(body) for body in emissions(tree.run, 3)]
+    assert old in texts[1]
+    texts[1] = texts[1].replace(old, new, 1)
+    data = "\n".join(texts) if form == "ndjson" else '{"emissions": [%s]}' % ",".join(texts)
+    headers = NDJSON if form == "ndjson" else {"Content-Type": "application/json"}
+    answer = tree.client.request("POST", PATH, 200, data=data, headers=headers).json()
+    assert account(answer) == (2, 0, 1) and stored(tree) == 2
+    assert answer["rejected"][0]["index"] == 1 and told in answer["rejected"][0]["detail"][0]["msg"]
+
+
 def test_byte_order_mark(tree):
     """Some programs begin every text with it."""
     data = b"\xef\xbb\xbf" + lines(emissions(tree.run, 2)).encode()
