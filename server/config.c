@@ -123,6 +123,9 @@ static const struct option_row options[] = {
     {"token-stdin", CONFIG_TOKEN_REVOKE, FLAG, AT(token_stdin), .help = "read the token from standard input (one line)"},
     {"format", CONFIG_OPENAPI, CHOICE, AT(format), .fallback = "yaml", .choices = "yaml|json", .help = "of the output"},
     {"tables", CONFIG_OPENAPI, FLAG, AT(tables), .help = "print the server's tables of routes and members instead"},
+    {"status", CONFIG_MIGRATE, FLAG, AT(status),
+     .help = "only tell what is applied and what is pending (then the exit status is 1)"},
+    {"dry-run", CONFIG_MIGRATE, FLAG, AT(dry_run), .help = "only print the statements that are to be applied"},
     {"repair", CONFIG_VERIFY_SUMS, FLAG, AT(repair), .help = "make the sums anew of the runs whose sums differ"},
     {"help", ~0U, FLAG, AT(help), .help = "print this"},
 };

@@ -54,6 +54,8 @@ struct config {
     bool token_stdin;
     const char *format;
     bool tables;
+    bool status;
+    bool dry_run;
     bool repair;
     bool help;
     char *owned[CONFIG_ORIGINS]; /* copies that the pointers above point into */

@@ -1,31 +1,11 @@
-/* The commands that need no more than a few lines: migrate, openapi, version. */
+/* The commands that need no more than a few lines: openapi, version. */
 #include "api/specification.h"
 #include "api/tables.h"
 #include "command/command.h"
-#include "db/migrate.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-
-static void report_migration(const struct migration *migration) {
-    printf("applied %s\n", migration->name);
-}
-
-int command_migrate(const struct config *config) {
-    /* No timeout: a migration of large tables takes as long as it takes. */
-    const struct db_settings settings = {.url = config->database_url};
-    const char *problem = NULL;
-    struct db *db = db_new(&settings);
-    if (!db)
-        return command_outcome(DB_FAILED, "out of memory");
-    enum db_outcome outcome = migrate(db, report_migration, &problem);
-    int status = command_outcome(outcome, problem ? problem : db_message(db));
-    db_free(db);
-    if (status == EXIT_DONE)
-        printf("the database is at version %d\n", migrate_version_wanted());
-    return status;
-}
 
 static int print_tables(void) {
     json_t *tables = tables_json();

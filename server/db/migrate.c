@@ -28,6 +28,34 @@ enum db_outcome migrate_version(struct db *db, int *version) {
     return outcome;
 }
 
+struct state {
+    enum migration_state state;
+    char applied_at[64];
+};
+
+static bool read_state(void *context, const struct db_row *row) {
+    struct state *state = context;
+    state->state = strcmp(row->columns[1], "t") == 0 ? MIGRATION_APPLIED : MIGRATION_DIFFERS;
+    snprintf(state->applied_at, sizeof state->applied_at, "%s", row->columns[0]);
+    return true;
+}
+
+enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *context) {
+    char version[16];
+    int current;
+    enum db_outcome outcome = migrate_version(db, &current);
+    for (const struct migration *m = migrations; outcome == DB_OK && m->version; m++) {
+        struct state state = {.state = MIGRATION_PENDING};
+        snprintf(version, sizeof version, "%d", m->version);
+        const char *values[] = {m->text, version};
+        if (current > 0)
+            outcome = db_query(db, &sql_schema_state, values, read_state, &state);
+        if (outcome == DB_OK)
+            tell(context, m, state.state, state.applied_at[0] ? state.applied_at : NULL);
+    }
+    return outcome;
+}
+
 /* The lock ends with the transaction: whoever waited for it finds the work done. */
 static enum db_outcome begin(struct db *db) {
     return db_script(db, "begin;"
@@ -59,8 +87,7 @@ static enum db_outcome check_applied(struct db *db, const struct migration *migr
     char *differs;
     enum db_outcome outcome = db_query_text(db, &sql_schema_differs, values, &differs);
     if (outcome == DB_OK && differs) {
-        *problem = "a migration was applied in another wording than this binary's: is this another program's "
-                   "database?";
+        *problem = MIGRATE_DIFFERS;
         outcome = DB_REFUSED;
     }
     free(differs);
@@ -76,7 +103,7 @@ static enum db_outcome step(struct db *db, const struct migration *migration, bo
     if (outcome != DB_OK)
         return outcome;
     if (version > migrate_version_wanted()) {
-        *problem = "the database was migrated by a newer carbond";
+        *problem = MIGRATE_NEWER;
         return DB_REFUSED;
     }
     if (version >= migration->version)

@@ -77,6 +77,20 @@ def test_migrate_again_changes_nothing(run, unchanged):
     assert "applied" not in run("migrate")
 
 
+def test_what_a_migration_would_do(run, cluster):
+    """Told without doing it; what is printed is what has to be applied."""
+    url = cluster.url(cluster.createdb())
+    flag = ("--database-url", url)
+    run("migrate", "--status", *flag, status=1)
+    script = run("migrate", "--dry-run", *flag)
+    run("migrate", "--status", *flag, status=1)
+    names = [path.stem for path in sorted((harness.ROOT / "migrations").glob("*.sql"))]
+    assert all(f"-- {name}\n" in script for name in names) and "create table emissions" in script
+    run("migrate", *flag)
+    assert [line.split()[:2] for line in run("migrate", "--status", *flag).splitlines()] == [["applied", name] for name in names]
+    assert run("migrate", "--dry-run", *flag) == ""
+
+
 def test_migrate_at_once(carbond_binary, cluster):
     """Several processes, one fresh database: each migration is applied once."""
     url = cluster.url(cluster.createdb())
@@ -93,6 +107,8 @@ def test_newer_or_altered_schema(carbond_binary, new_database):
     database.query("update schema_migrations set checksum = 'x' where version = 1")
     done = harness.command(carbond_binary, "migrate", "--database-url", database.url)
     assert done.returncode == 1 and "another wording" in done.stderr
+    done = harness.command(carbond_binary, "migrate", "--status", "--database-url", database.url)
+    assert done.returncode == 1 and "another wording" in done.stderr and "differs   0001" in done.stdout
     database.query("insert into schema_migrations (version, name, checksum) values (9999, 'later', 'x')")
     done = harness.command(carbond_binary, "migrate", "--database-url", database.url)
     assert done.returncode == 1 and "newer" in done.stderr
