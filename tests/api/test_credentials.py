@@ -314,7 +314,7 @@ def test_sign_up_closed(nobody, unchanged):
 def test_auth_none(carbond_binary, new_database, world):
     database = new_database()
     with harness.Server(carbond_binary, database, "--auth", "none") as server:
-        other = harness.Client(server, token="cpt_whatever", bearer="x")
+        other = harness.Client(server, token="cpt_whatever", bearer="whatever-it-may-be")
         organization = other.post("/organizations", {"name": "o", "description": "d"}).json()
         project = other.post("/projects", {"name": "p", "description": "d", "organization_id": organization["id"]}).json()
         nobody = harness.Client(server)
