@@ -272,9 +272,9 @@ def test_first_credential_decides(world, tree):
     path = f"/projects/{tree.project['id']}"
     world.client(token=token, bearer=bearer).get(path, 403)
     world.client(token="cpt_wrong", bearer=bearer).get(path, 401)
-    world.client(bearer="wrong", cookie=bearer).get(path, 401)
-    world.client(bearer=bearer, cookie="wrong").get(path)
-    world.client(cookie="wrong", url_token=token).post("/runs", harness.run_body(tree.experiment["id"]), 401)
+    world.client(bearer="nobody-holds-this", cookie=bearer).get(path, 401)
+    world.client(bearer=bearer, cookie="nobody-holds-this").get(path)
+    world.client(cookie="nobody-holds-this", url_token=token).post("/runs", harness.run_body(tree.experiment["id"]), 401)
     world.client(bearer=bearer, url_token=token).get(path)
 
 
