@@ -29,6 +29,7 @@ void cors_headers(struct http_request *request) {
         return;
     http_reply_header(request, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     http_reply_header(request, "Access-Control-Allow-Credentials", "true");
+    http_reply_header(request, "Access-Control-Expose-Headers", "Retry-After");
 }
 
 void cors_preflight(struct http_request *request, const char *methods) {

@@ -146,13 +146,43 @@ static bool refuse_length(struct http_request *request) {
     return true;
 }
 
+static bool refuse_by_limit(struct http_request *request) {
+    const struct http_route *route = request->match.route;
+    if (!route->refuse || !route->refuse(request, request->server->inline_context))
+        return false;
+    request->phase = HTTP_PHASE_DISCARD;
+    return true;
+}
+
+/* Behind a proxy that is not configured, all clients seem to be one, and share one client's limits. */
+static void warn_of_proxy(const struct http_request *request) {
+    static atomic_bool warned;
+    if (atomic_load(&warned) || !http_request_header(request, "X-Forwarded-For"))
+        return;
+    atomic_store(&warned, true);
+    log_warn("X-Forwarded-For is not looked at: if it comes from a proxy of yours, say --trusted-proxy",
+             "peer", request->client->text);
+}
+
+static void find_client(struct http_request *request) {
+    const struct http_peer *peer = http_server_peer(request->connection);
+    request->client = &peer->client;
+    if (!peer->is_proxy) {
+        warn_of_proxy(request);
+        return;
+    }
+    forwarded_read(request, &peer->client.address, &request->forwarded, &request->secure);
+    request->client = &request->forwarded;
+}
+
 static bool refuse_head(struct http_request *request, const char *version) {
     const char *malformed = check_headers(request, version);
     if (malformed) {
         refuse_and_close(request, MHD_HTTP_BAD_REQUEST, malformed);
         return true;
     }
-    return refuse_target(request) || refuse_route(request) || refuse_length(request) || refuse_type(request);
+    return refuse_target(request) || refuse_route(request) || refuse_length(request) ||
+           refuse_type(request) || refuse_by_limit(request);
 }
 
 /* A client that waits for our word before it sends the body gets the refusal at once; so does one that would send too
@@ -167,6 +197,7 @@ static enum MHD_Result take_head(struct http_request *request, const char *metho
     request->phase = HTTP_PHASE_BODY;
     http_server_count(request->server, 1);
     request->counted = true;
+    find_client(request);
     if (refuse_head(request, version) && refuse_without_body(request))
         return http_reply_send(request);
     return MHD_YES;
@@ -305,8 +336,7 @@ static void log_access(const struct http_request *request, int64_t took) {
     snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)took / 1000);
     log_info("request", "method", request->method, "path", path, "route",
              request->match.route ? request->match.route->pattern : NULL, "status",
-             log_number(request->sent_status).text, "ms", milliseconds, "peer",
-             http_server_peer(request->connection));
+             log_number(request->sent_status).text, "ms", milliseconds, "client", request->client->text);
 }
 
 /* A request without a method never had its headers read. */

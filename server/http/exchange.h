@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "http/forwarded.h"
 #include "http/reply.h"
 #include "http/route.h"
 #include "http/server.h"
@@ -47,7 +48,10 @@ struct http_request {
     char *target; /* as it stands in the request line; may contain a token: never logged */
     struct http_url url;
     struct http_match match;
-    bool counted; /* among the server's active requests */
+    bool counted;                     /* among the server's active requests */
+    const struct http_client *client; /* the peer, or whom it comes for; known once the headers are read */
+    struct http_client forwarded;
+    bool secure; /* it came over TLS */
     enum http_body body_kind;
     bool gzipped;
     /* The handler left a stream, or will have the request answered by another thread: the event thread may have gone on,

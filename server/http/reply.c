@@ -5,6 +5,7 @@
 #include "http/cors.h"
 #include "http/exchange.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,8 +61,15 @@ void http_reply_error(struct http_request *request, int status, const char *sent
     http_reply_json(request, status, json_text(json_pack("{s:s}", "detail", sentence)));
     if (status == MHD_HTTP_UNAUTHORIZED)
         http_reply_header(request, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
-    if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         http_reply_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+}
+
+void http_reply_too_many(struct http_request *request, const char *sentence, int seconds) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", seconds);
+    http_reply_error(request, MHD_HTTP_TOO_MANY_REQUESTS, sentence);
+    http_reply_header(request, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
 void http_reply_header(struct http_request *request, const char *name, const char *value) {

@@ -9,8 +9,11 @@
 #define HTTP_JSON "application/json"
 #define HTTP_HTML "text/html; charset=utf-8"
 
-/* {"detail": sentence}. 401 carries WWW-Authenticate, 503 and 429 Retry-After: 1. */
+/* {"detail": sentence}. 401 carries WWW-Authenticate, 503 Retry-After: 1. */
 void http_reply_error(struct http_request *request, int status, const char *sentence);
+
+/* 429, with the seconds until the client may try again as Retry-After. */
+void http_reply_too_many(struct http_request *request, const char *sentence, int seconds);
 
 /* Takes the bytes out of `body`. */
 void http_reply_buffer(struct http_request *request, int status, const char *type, struct buffer *body);

@@ -93,6 +93,18 @@ bool http_request_origin_trusted(const struct http_request *request) {
     return cors_is_own(origin, host) || cors_allows(http_server_settings(request->server), origin);
 }
 
+const struct http_address *http_request_address(const struct http_request *request) {
+    return &request->client->address;
+}
+
+const char *http_request_address_text(const struct http_request *request) {
+    return request->client->text;
+}
+
+bool http_request_is_secure(const struct http_request *request) {
+    return request->secure;
+}
+
 int64_t http_request_arrival(const struct http_request *request) {
     return request->arrived;
 }

@@ -2,6 +2,7 @@
  * must not look at the request afterwards. Used by one thread at a time. */
 #pragma once
 
+#include "http/address.h"
 #include "http/route.h"
 
 #include <stdbool.h>
@@ -33,6 +34,13 @@ bool http_request_is_gzipped(const struct http_request *request);
 
 /* Whether `Origin` is the server's own (by the Host header) or a configured one; false without the header. */
 bool http_request_origin_trusted(const struct http_request *request);
+
+/* Who sent it: the peer of the connection, or whom a configured proxy names as its client (http/forwarded.h). */
+const struct http_address *http_request_address(const struct http_request *request);
+const char *http_request_address_text(const struct http_request *request);
+
+/* Whether the client speaks TLS, as such a proxy says. */
+bool http_request_is_secure(const struct http_request *request);
 
 /* When it was complete, on the monotonic clock (base/clock.h). */
 int64_t http_request_arrival(const struct http_request *request);

@@ -24,6 +24,9 @@ struct http_route {
     const char *pattern;
     unsigned body;     /* of enum http_body */
     size_t body_limit; /* bytes */
+    /* Asked on the event thread, with the server's inline context, when the head is read and well-formed: true, and a reply
+     * was left, if the request is one too many. May be NULL. */
+    bool (*refuse)(struct http_request *request, void *context);
     /* The threads that handle it (see http_server_add_lane). */
     int lane;
     /* Tried on the event thread before the lane is troubled; gets the server's inline context and must not block. True: a

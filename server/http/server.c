@@ -95,16 +95,6 @@ static int open_listener(const struct addrinfo *address) {
     return -1;
 }
 
-static void format_address(const struct sockaddr *address, socklen_t size, bool with_port, char *out,
-                           size_t room) {
-    char host[64] = "", port[16] = "";
-    getnameinfo(address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
-    if (!with_port)
-        snprintf(out, room, "%s", host);
-    else
-        snprintf(out, room, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 static bool cannot_listen(const struct http_server_settings *settings, const char *reason) {
     log_error("cannot listen", "option", settings->option, "address", settings->listen, "reason", reason);
     return false;
@@ -128,8 +118,13 @@ static bool listen_on(struct http_server *server, const struct http_server_setti
 static void note_address(struct http_server *server) {
     struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
-    if (getsockname(server->listener, (struct sockaddr *)&address, &size) == 0)
-        format_address((struct sockaddr *)&address, size, true, server->address, sizeof server->address);
+    char host[64], port[16];
+    if (getsockname(server->listener, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return;
+    snprintf(server->address, sizeof server->address, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+             host, port);
 }
 
 const char *http_server_address(const struct http_server *server) {
@@ -154,24 +149,27 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
-/* ---- connections: each keeps the client's address as a text, since every request logs it */
+/* ---- connections: each keeps who is at its other end, since every request wants to know */
 
-static char *peer_of(struct MHD_Connection *connection) {
+static struct http_peer *peer_of(const struct http_server *server, struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    char peer[64];
-    if (!info || !info->client_addr)
+    struct http_peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
         return NULL;
-    socklen_t size =
-        info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    format_address(info->client_addr, size, false, peer, sizeof peer);
-    return strdup(peer);
+    if (info && info->client_addr)
+        http_address_of(info->client_addr, &peer->client.address);
+    http_address_format(&peer->client.address, peer->client.text);
+    peer->is_proxy = forwarded_trusts(server->settings, &peer->client.address);
+    return peer;
 }
 
-const char *http_server_peer(struct MHD_Connection *connection) {
+/* For want of memory it is nobody's, which the limits count as one address. */
+const struct http_peer *http_server_peer(struct MHD_Connection *connection) {
+    static const struct http_peer unknown = {.client.text = "::"};
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
+    return info && info->socket_context ? info->socket_context : &unknown;
 }
 
 static void notice_connection(void *context, struct MHD_Connection *connection, void **peer,
@@ -180,7 +178,7 @@ static void notice_connection(void *context, struct MHD_Connection *connection, 
     bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
     metric_change(&server->connections, begins ? 1 : -1);
     if (begins)
-        *peer = peer_of(connection);
+        *peer = peer_of(server, connection);
     else
         free(*peer);
 }

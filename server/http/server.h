@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "http/address.h"
 #include "http/lane.h"
 #include "http/route.h"
 
@@ -19,6 +20,8 @@ struct http_server_settings {
     const char *option; /* where that was said, for the log */
     const char *const *cors_origins;
     size_t cors_origin_count;
+    const struct http_network *trusted_proxies; /* whose word on the client counts (http/forwarded.h) */
+    size_t trusted_proxy_count;
     unsigned connection_limit;
     size_t
         body_memory;  /* bytes that the bodies of all requests may take together; beyond that they get 503 */

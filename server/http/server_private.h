@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/metric.h"
+#include "http/forwarded.h"
 #include "http/metrics.h"
 #include "http/server.h"
 
@@ -29,5 +30,11 @@ struct http_server {
 
 void http_server_count(struct http_server *server, int change);
 
-/* The client's address, without its port; NULL if there was no memory for it. */
-const char *http_server_peer(struct MHD_Connection *connection);
+/* Who is at the other end of a connection. */
+struct http_peer {
+    struct http_client client;
+    bool is_proxy; /* one of the configured ones: it tells on whose behalf it comes */
+};
+
+/* Lives as long as the connection. */
+const struct http_peer *http_server_peer(struct MHD_Connection *connection);
