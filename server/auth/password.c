@@ -36,12 +36,13 @@ static const char *hash_of_nobody(void) {
 }
 
 enum password_verdict password_verify(const char *hash, const char *password) {
-    bool known = hash != NULL;
-    if (!known && !(hash = hash_of_nobody()))
+    /* Made with whichever comes first, or the first unknown user would be told by the time it takes. */
+    const char *nobody = hash_of_nobody();
+    if (!nobody)
         return PASSWORD_FAILED;
     errno = 0;
-    if (crypto_pwhash_str_verify(hash, password, strlen(password)) == 0)
-        return known ? PASSWORD_RIGHT : PASSWORD_WRONG;
+    if (crypto_pwhash_str_verify(hash ? hash : nobody, password, strlen(password)) == 0)
+        return hash ? PASSWORD_RIGHT : PASSWORD_WRONG;
     /* libsodium returns the same for a wrong password, but leaves the errno of the failed allocation. */
     return errno == ENOMEM ? PASSWORD_FAILED : PASSWORD_WRONG;
 }
