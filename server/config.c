@@ -13,7 +13,8 @@ enum kind {
     CHOICE,  /* one of `choices`, separated by | */
     BOOLEAN, /* true or false */
     NUMBER,  /* an integer from `minimum` to `maximum` */
-    ORIGINS, /* repeatable; in the environment separated by commas */
+    LIST,    /* repeatable, or separated by commas; each goes to `add` */
+    RATE,    /* base/rate.h */
     FLAG,    /* without a value */
 };
 
@@ -27,6 +28,7 @@ struct option_row {
     const char *fallback;
     const char *choices;
     int minimum, maximum;
+    const char *(*add)(struct config *config, const char *element);
     const char *value; /* in the help */
     const char *help;
 };
@@ -42,7 +44,14 @@ struct option_row {
 #define IN_PROJECT (CONFIG_EXPERIMENT_ADD | CONFIG_EXPERIMENT_LIST | CONFIG_TOKEN_ADD | CONFIG_TOKEN_LIST)
 #define PASSWORD   (CONFIG_USER_ADD | CONFIG_USER_PASSWD)
 
+static const char *add_origin(struct config *config, const char *origin);
+static const char *add_proxy(struct config *config, const char *network);
+
 /* clang-format off */
+
+#define RATE_LIMIT(limit, text, what) \
+    CONFIG_SERVE, RATE, AT(rates[limit]), .environment = true, .fallback = text, .value = "COUNT/s|min|h[:BURST]|none", \
+    .help = what
 
 static const struct option_row options[] = {
     {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true, .value = "URL",
@@ -64,12 +73,27 @@ static const struct option_row options[] = {
      .help = "the claim iss must be this"},
     {"jwt-audience", CONFIG_SERVE, TEXT, AT(jwt_audience), .environment = true, .value = "TEXT",
      .help = "the claim aud must be or contain this"},
-    {"cors-origin", CONFIG_SERVE, ORIGINS, AT(cors_origins), .environment = true, .value = "ORIGIN",
+    {"cors-origin", CONFIG_SERVE, LIST, .add = add_origin, .environment = true, .value = "ORIGIN",
      .help = "a site whose pages may call this server with credentials, https://dashboard.example (repeatable)"},
     {"frontend-url", CONFIG_SERVE, TEXT, AT(frontend_url), .environment = true, .value = "URL",
      .help = "the dashboard: browsers go there after signing in, and its origin is a --cors-origin"},
     {"signup", CONFIG_SERVE, CHOICE, AT(signup), .environment = true, .fallback = "closed", .choices = "closed|open",
      .help = "open: whoever reaches the server may make an account"},
+    {"trusted-proxy", CONFIG_SERVE, LIST, .add = add_proxy, .environment = true, .value = "ADDRESS[/BITS]",
+     .help = "a proxy before this server, whose X-Forwarded-For and X-Forwarded-Proto count (repeatable)"},
+    {"rate-address", RATE_LIMIT(LIMIT_ADDRESS, "300/s:3000",
+     "requests from one address (of IPv6: one /64), but for those of trackers; beyond that the answer is 429")},
+    {"rate-token", RATE_LIMIT(LIMIT_TOKEN, "100/s:1000", "the same, with one token, session or JWT")},
+    {"rate-tracker-address", RATE_LIMIT(LIMIT_TRACKER_ADDRESS, "none",
+     "experiments, runs, emissions and batches of them from one address; today's trackers lose for good what is refused")},
+    {"rate-tracker-token", RATE_LIMIT(LIMIT_TRACKER_TOKEN, "none",
+     "the same, with one token; if tenants must not crowd out each other, 1000/s:10000 is far above honest use")},
+    {"rate-sign-in", RATE_LIMIT(LIMIT_SIGN_IN, "30/min", "sign-ins from one address, right or wrong")},
+    {"rate-sign-up", RATE_LIMIT(LIMIT_SIGN_UP, "10/h", "new accounts from one address")},
+    {"rate-password", RATE_LIMIT(LIMIT_PASSWORD, "20/h:10", "wrong passwords for one account, from one address")},
+    {"rate-account", RATE_LIMIT(LIMIT_ACCOUNT, "120/h:60",
+     "wrong passwords for one account, from all addresses from which its owner has not signed in lately")},
+    {"rate-credential", RATE_LIMIT(LIMIT_CREDENTIAL, "60/min", "tokens, sessions and JWTs that nobody holds, from one address")},
     {"log-level", CONFIG_SERVE, CHOICE, AT(log_level), .environment = true, .fallback = "info",
      .choices = "error|warn|info|debug", .help = "info: a line for each request"},
     {"log-format", CONFIG_SERVE, CHOICE, AT(log_format), .environment = true, .fallback = "logfmt",
@@ -184,19 +208,30 @@ static const char *add_origin(struct config *config, const char *origin) {
     return NULL;
 }
 
+static const char *add_proxy(struct config *config, const char *network) {
+    if (config->trusted_proxy_count == CONFIG_PROXIES)
+        return "too many --trusted-proxy";
+    if (!http_network_parse(network, &config->trusted_proxies[config->trusted_proxy_count]))
+        return "--trusted-proxy takes an address or a network: 192.0.2.1, 10.0.0.0/8, 2001:db8::/32";
+    config->trusted_proxy_count++;
+    return NULL;
+}
+
 static char *own(struct config *config, char *text) {
-    if (text && config->owned_count < CONFIG_ORIGINS)
+    if (text && config->owned_count < sizeof config->owned / sizeof config->owned[0])
         return config->owned[config->owned_count++] = text;
     free(text);
     return NULL;
 }
 
-static const char *set_origins(struct config *config, const char *value) {
+static const char *set_list(struct config *config, const struct option_row *option, const char *value) {
     char *list = own(config, strdup(value)), *rest;
-    if (!list)
-        return "too many --cors-origin";
-    for (char *origin = strtok_r(list, ", ", &rest); origin; origin = strtok_r(NULL, ", ", &rest)) {
-        const char *wrong = add_origin(config, origin);
+    if (!list) {
+        snprintf(problem, sizeof problem, "too many --%s", option->name);
+        return problem;
+    }
+    for (char *element = strtok_r(list, ", ", &rest); element; element = strtok_r(NULL, ", ", &rest)) {
+        const char *wrong = option->add(config, element);
         if (wrong)
             return wrong;
     }
@@ -207,7 +242,12 @@ static const char *set(struct config *config, const struct option_row *option, c
     switch (option->kind) {
     case FLAG: *(bool *)place(config, option) = true; return NULL;
     case NUMBER: return set_number(config, option, value);
-    case ORIGINS: return set_origins(config, value);
+    case LIST: return set_list(config, option, value);
+    case RATE:
+        if (rate_parse(value, place(config, option)))
+            return NULL;
+        snprintf(problem, sizeof problem, "--%s takes a rate like 20/min, 300/s:3000 or none", option->name);
+        return problem;
     case BOOLEAN:
         if (is_choice("true|false", value)) {
             *(bool *)place(config, option) = strcmp(value, "true") == 0;
@@ -331,7 +371,8 @@ static const char *shown_value(const struct option_row *option) {
     case CHOICE: return option->choices;
     case TEXT:
     case ADDRESS:
-    case ORIGINS: break;
+    case LIST:
+    case RATE: break;
     }
     return option->value;
 }

@@ -3,11 +3,14 @@
  * --database-url, DATABASE_URL counts as well. */
 #pragma once
 
+#include "auth/limits.h"
+#include "http/address.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
-enum { CONFIG_ORIGINS = 16 };
+enum { CONFIG_ORIGINS = 16, CONFIG_PROXIES = 32 };
 
 struct config {
     /* the server's */
@@ -23,6 +26,9 @@ struct config {
     const char *cors_origins[CONFIG_ORIGINS + 1];
     size_t cors_origin_count;
     const char *frontend_url;
+    struct http_network trusted_proxies[CONFIG_PROXIES];
+    size_t trusted_proxy_count;
+    struct rate rates[LIMITS];
     const char *signup;
     const char *log_level;
     const char *log_format;
@@ -58,7 +64,7 @@ struct config {
     bool dry_run;
     bool repair;
     bool help;
-    char *owned[CONFIG_ORIGINS]; /* copies that the pointers above point into */
+    char *owned[CONFIG_ORIGINS + CONFIG_PROXIES]; /* copies that the pointers above point into */
     size_t owned_count;
 };
 

@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include "api/gate.h"
 #include "api/list.h"
 #include "api/refusal.h"
 #include "api/validate.h"
@@ -50,6 +51,8 @@ static void set_caller(struct call *call) {
 static bool authenticate(struct call *call) {
     const struct api_route *route = call->route;
     enum db_outcome outcome;
+    if (gate_refuse_guess(call))
+        return false;
     do
         outcome = caller_find(call->api->auth, call->db, call->request, &call->caller);
     while (outcome == DB_AWAY && wait_for_database(call));
@@ -57,6 +60,7 @@ static bool authenticate(struct call *call) {
         call_reply_outcome(call, outcome);
         return false;
     }
+    gate_note_guess(call);
     if (call->caller.kind == CALLER_NOBODY && !(route->admits & ADMITS_NOBODY)) {
         refusal_reply(REFUSAL_NO_CREDENTIALS, call->request);
         return false;

@@ -12,12 +12,16 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
+struct guesses;
 struct ingest;
+struct limits;
 
 /* What all calls share. */
 struct api {
     const struct auth_settings *auth;
     struct ingest *ingest; /* where emissions go */
+    struct limits *limits;
+    struct guesses *guesses;
     struct emission_reader emission_reader;
     struct emission_reader batch_reader; /* of the emissions of a batch */
     const char *frontend_url;            /* where browsers are sent to; NULL: nowhere */

@@ -3,6 +3,7 @@
 #include "api/call.h"
 #include "api/emission_batch.h"
 #include "api/emissions.h"
+#include "api/gate.h"
 #include "api/sessions.h"
 #include "api/status.h"
 #include "api/tokens.h"
@@ -36,26 +37,32 @@ enum { BODY_LIMIT = 64 * 1024 };
 #define PAGE(pattern, sql, id, who) \
     {ROUTE("GET", pattern, sql, id, who), .shape = SHAPE_PAGE, .lane = LANE_STREAM, .query = query_page}
 #define CREATE(pattern, sql, id, who, what)  {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201}
+#define TRACK(pattern, sql, id, what) \
+    {ROUTE("POST", pattern, sql, id, WRITERS), .class = CLASS_TRACKER, .body = &body_##what, .status = 201}
 #define EMISSION(pattern) \
-    {.method = "POST", .path = pattern, .admits = WRITERS, .body = &body_emission, .status = 201, .of = {"run_id"}, \
+    {.method = "POST", .path = pattern, .admits = WRITERS, .class = CLASS_TRACKER, \
+     .body = &body_emission, .status = 201, .of = {"run_id"}, \
      .try_at_once = emissions_try, .handle = emissions_create, .database_patience = EMISSION_PATIENCE}
 #define BATCH(pattern) \
-    {.method = "POST", .path = pattern, .admits = WRITERS, .body = &body_batch_emission, .reads_body = true, \
+    {.method = "POST", .path = pattern, .admits = WRITERS, .class = CLASS_TRACKER, \
+     .body = &body_batch_emission, .reads_body = true, \
      .also_takes = HTTP_BODY_NDJSON | HTTP_BODY_GZIP, .body_limit = EMISSION_BATCH_LIMIT, \
      .handle = emission_batch_create, .database_patience = EMISSION_PATIENCE}
 #define TOKEN(pattern, sql, id, who, what, before, after) \
     {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201, .prepare = before, .finish = after}
 #define ACCOUNT(pattern, sql, id, who, what, before, after) \
     {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201, .prepare = before, .finish = after, \
-     .lane = LANE_PASSWORD}
+     .lane = LANE_PASSWORD, .class = CLASS_SIGN_UP}
 #define CHANGE(verb, pattern, sql, id, who, what)  {ROUTE(verb, pattern, sql, id, who), .body = &body_##what}
 #define DELETE(pattern, sql, id, who)        {ROUTE("DELETE", pattern, sql, id, who), .status = 204}
 #define OWN(verb, pattern, function)         {.method = verb, .path = pattern, .handle = function, .admits = ANYONE}
 #define OPEN(pattern, function, on) \
     {.method = "GET", .path = pattern, .handle = function, .open = true, .lane = on}
+#define PROBE(pattern, function, on) \
+    {.method = "GET", .path = pattern, .handle = function, .open = true, .lane = on, .class = CLASS_PROBE}
 #define SIGN_IN(pattern, function, more) \
     {.method = "POST", .path = pattern, .handle = function, .admits = ANYONE, .body = &body_credentials, \
-     .also_takes = more, .lane = LANE_PASSWORD}
+     .also_takes = more, .lane = LANE_PASSWORD, .class = CLASS_SIGN_IN}
 
 #define CREATE_PROJECT(pattern) \
     {.method = "POST", .path = pattern, .statement = &sql_project_create, .of = {"organization_id", "team_id"}, \
@@ -63,9 +70,9 @@ enum { BODY_LIMIT = 64 * 1024 };
 
 /* Each route of the first generation of clients (singular) stands beside the one of the second (plural). */
 const struct api_route api_routes[] = {
-    OPEN("/",                                                       status_root,              LANE_INLINE),
-    OPEN("/healthz",                                                status_alive,             LANE_INLINE),
-    OPEN("/readyz",                                                 status_ready,             LANE_PLAIN),
+    PROBE("/",                                                      status_root,              LANE_INLINE),
+    PROBE("/healthz",                                               status_alive,             LANE_INLINE),
+    PROBE("/readyz",                                                status_ready,             LANE_PLAIN),
     OPEN("/openapi.json",                                           status_specification_json, LANE_PLAIN),
     OPEN("/openapi.yaml",                                           status_specification_yaml, LANE_PLAIN),
 
@@ -102,8 +109,8 @@ const struct api_route api_routes[] = {
     LIST("/projects/{project_id}/api-tokens",                       project_token_list,       "project_id", BY_ID),
     DELETE("/projects/{project_id}/api-tokens/{token_id}",          project_token_revoke,     "project_id", MEMBERS),
 
-    CREATE("/experiments",                                          experiment_create,        "project_id", WRITERS, experiment),
-    CREATE("/experiment",                                           experiment_create,        "project_id", WRITERS, experiment),
+    TRACK("/experiments",                                           experiment_create,        "project_id", experiment),
+    TRACK("/experiment",                                            experiment_create,        "project_id", experiment),
     GET("/experiments/{experiment_id}",                             experiment_get,           "experiment_id", READERS),
     GET("/experiment/{experiment_id}",                              experiment_get,           "experiment_id", READERS),
     LIST("/projects/{project_id}/experiments",                      project_experiments,      "project_id", READERS),
@@ -111,8 +118,8 @@ const struct api_route api_routes[] = {
     REPORTS("/projects/{project_id}/experiments/sums",              project_experiments_sums, "project_id", READERS),
     REPORTS("/experiments/{project_id}/sums",                       project_experiments_sums, "project_id", READERS),
 
-    CREATE("/runs",                                                 run_create,               "experiment_id", WRITERS, run),
-    CREATE("/run",                                                  run_create,               "experiment_id", WRITERS, run),
+    TRACK("/runs",                                                  run_create,               "experiment_id", run),
+    TRACK("/run",                                                   run_create,               "experiment_id", run),
     LIST("/runs",                                                   run_list,                 NULL, ADMITS_USER | ADMITS_READ),
     GET("/runs/{run_id}",                                           run_get,                  "run_id", READERS),
     GET("/run/{run_id}",                                            run_get,                  "run_id", READERS),
@@ -165,6 +172,7 @@ struct http_route *api_http_routes(void) {
             .body = body_of(&api_routes[i]),
             .body_limit = api_routes[i].body_limit ? api_routes[i].body_limit : BODY_LIMIT,
             .lane = api_routes[i].lane == LANE_INLINE ? HTTP_LANE_INLINE : (int)api_routes[i].lane + 1,
+            .refuse = gate_refuse,
             .try_at_once = api_routes[i].try_at_once,
             .handle = call_handle,
             .data = &api_routes[i],

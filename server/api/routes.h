@@ -30,6 +30,15 @@ enum route_admits {
  * memory, LANE_INLINE (the event thread) for what takes neither time nor the database. */
 enum route_lane { LANE_PLAIN, LANE_STREAM, LANE_PASSWORD, LANE_INLINE };
 
+/* By which limits its requests are counted (api/gate.c). */
+enum route_class {
+    CLASS_QUESTION, /* most */
+    CLASS_TRACKER,  /* what a measurement depends on: today's trackers lose it when one of these is refused */
+    CLASS_SIGN_IN,
+    CLASS_SIGN_UP,
+    CLASS_PROBE, /* never refused: load balancers ask */
+};
+
 struct api_route {
     const char *method;
     const char *path;
@@ -41,6 +50,7 @@ struct api_route {
     const struct member *query;
     int status; /* 0: 200 */
     enum route_lane lane;
+    enum route_class class;
     int database_patience; /* milliseconds that it waits for a database that is away */
     bool open;             /* the handler runs at once: nobody is asked who they are, nothing is read */
     bool reads_body;       /* the handler reads the body itself */

@@ -1,6 +1,7 @@
 #include "api/sessions.h"
 
 #include "api/call.h"
+#include "auth/guesses.h"
 #include "auth/password.h"
 #include "auth/secret.h"
 #include "statements.h"
@@ -11,6 +12,7 @@
 
 /* As long as session_create.sql keeps it. */
 #define SESSION_COOKIE_END  "; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800"
+#define SESSION_COOKIE_TLS  "; Secure"
 #define SESSION_COOKIE_NONE CALLER_SESSION_COOKIE "=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
 
 #define PAGE_STYLE                                                                                           \
@@ -32,14 +34,16 @@
 static const char page_sign_in[] = PAGE_STYLE SIGN_IN_FORM;
 static const char page_wrong[] =
     PAGE_STYLE "<p class=\"wrong\">The e-mail address or the password is wrong.</p>" SIGN_IN_FORM;
+static const char page_too_many[] =
+    PAGE_STYLE "<p class=\"wrong\">Too many tries: please wait a while.</p>" SIGN_IN_FORM;
 static const char page_signed_in[] = PAGE_STYLE
     "<p>You are signed in.</p><form method=\"post\" action=\"logout\"><button>Sign out</button></form>"
     "</body></html>";
 
-static void reply_page(struct call *call, int status, const char *page) {
-    http_reply_static(call->request, status, HTTP_HTML, page, strlen(page));
+static void reply_page(struct http_request *request, int status, const char *page) {
+    http_reply_static(request, status, HTTP_HTML, page, strlen(page));
     http_reply_header(
-        call->request, "Content-Security-Policy",
+        request, "Content-Security-Policy",
         "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'");
 }
 
@@ -60,14 +64,16 @@ static void redirect_home(struct call *call, int status) {
 /* ---- passwords */
 
 struct stored_password {
+    char *account; /* the address in the form that is compared; NULL: out of memory */
     char user_id[ID_TEXT_SIZE];
     char hash[PASSWORD_HASH_SIZE];
 };
 
 static bool take_password(void *context, const struct db_row *row) {
     struct stored_password *stored = context;
-    snprintf(stored->user_id, sizeof stored->user_id, "%s", row->columns[0]);
-    snprintf(stored->hash, sizeof stored->hash, "%s", row->columns[1] ? row->columns[1] : "");
+    stored->account = strdup(row->columns[0]);
+    snprintf(stored->user_id, sizeof stored->user_id, "%s", row->columns[1] ? row->columns[1] : "");
+    snprintf(stored->hash, sizeof stored->hash, "%s", row->columns[2] ? row->columns[2] : "");
     return true;
 }
 
@@ -81,37 +87,58 @@ static void become(struct call *call, const char *user_id) {
 
 static void reply_wrong(struct call *call) {
     if (http_request_body_kind(call->request) == HTTP_BODY_FORM)
-        reply_page(call, 401, page_wrong);
+        reply_page(call->request, 401, page_wrong);
     else
         http_reply_error(call->request, 401, "The e-mail address or the password is wrong");
+}
+
+void sessions_too_many(struct http_request *request) {
+    if (http_request_body_kind(request) == HTTP_BODY_FORM)
+        reply_page(request, 429, page_too_many);
+}
+
+static bool compare(struct call *call, const struct stored_password *stored) {
+    struct guesses *guesses = call->api->guesses;
+    struct password_guess guess;
+    if (!guesses_password(guesses, call->request, stored->account, &guess)) {
+        sessions_too_many(call->request);
+        return false;
+    }
+    const char *hash = stored->hash[0] ? stored->hash : NULL;
+    switch (password_verify(hash, arguments_get(&call->arguments, "password"))) {
+    case PASSWORD_RIGHT:
+        guesses_password_was_right(guesses, &guess);
+        become(call, stored->user_id);
+        return true;
+    case PASSWORD_WRONG: reply_wrong(call); return false;
+    case PASSWORD_FAILED: break;
+    }
+    guesses_password_was_not_compared(guesses, &guess);
+    http_reply_error(call->request, 503, "Out of memory: try again");
+    return false;
 }
 
 bool sessions_check_password(struct call *call) {
     struct stored_password stored = {0};
     enum db_outcome outcome = call_query(call, &sql_user_password, take_password, &stored);
-    if (outcome != DB_OK) {
+    if (outcome == DB_OK && !stored.account)
+        outcome = DB_FAILED;
+    bool right = outcome == DB_OK && compare(call, &stored);
+    if (outcome != DB_OK)
         call_reply_outcome(call, outcome);
-        return false;
-    }
-    const char *hash = stored.hash[0] ? stored.hash : NULL;
-    switch (password_verify(hash, arguments_get(&call->arguments, "password"))) {
-    case PASSWORD_RIGHT: become(call, stored.user_id); return true;
-    case PASSWORD_WRONG: reply_wrong(call); return false;
-    case PASSWORD_FAILED: break;
-    }
-    http_reply_error(call->request, 503, "Out of memory: try again");
-    return false;
+    free(stored.account);
+    return right;
 }
 
 /* ---- pages */
 
 void sessions_login_page(struct call *call) {
     if (call->caller.kind != CALLER_USER)
-        reply_page(call, 200, page_sign_in);
+        reply_page(call->request, 200, page_sign_in);
     else if (call->api->frontend_url)
         redirect_home(call, 302);
     else
-        reply_page(call, 200, page_signed_in);
+        reply_page(call->request, 200, page_signed_in);
 }
 
 static bool store_session(struct call *call) {
@@ -120,10 +147,12 @@ static bool store_session(struct call *call) {
     secret_hash(call->secret, call->secret_hash);
     arguments_set(&call->arguments, "token_hash", call->secret_hash);
     enum db_outcome outcome = call_query_text(call, &sql_session_create, &nothing);
-    if (outcome == DB_OK)
-        return true;
-    call_reply_outcome(call, outcome);
-    return false;
+    if (outcome != DB_OK) {
+        call_reply_outcome(call, outcome);
+        return false;
+    }
+    guesses_credential_was(call->api->guesses, call->request, call->secret, true);
+    return true;
 }
 
 void sessions_login(struct call *call) {
@@ -139,7 +168,8 @@ void sessions_login(struct call *call) {
         redirect_home(call, 303);
     else
         http_reply_json(call->request, 200, strdup("{\"status\": \"ok\"}"));
-    snprintf(cookie, sizeof cookie, CALLER_SESSION_COOKIE "=%s" SESSION_COOKIE_END, call->secret);
+    snprintf(cookie, sizeof cookie, CALLER_SESSION_COOKIE "=%s" SESSION_COOKIE_END "%s", call->secret,
+             http_request_is_secure(call->request) ? SESSION_COOKIE_TLS : "");
     http_reply_header(call->request, "Set-Cookie", cookie);
 }
 

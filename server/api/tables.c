@@ -48,9 +48,9 @@ static json_t *route_json(const struct api_route *route) {
     json_t *query = json_array();
     for (const struct member *member = route->query; member && member->name; member++)
         json_array_append_new(query, json_string(member->name));
-    return json_pack("{s:s,s:s,s:o,s:s?,s:i}", "method", route->method, "path", route->path, "query", query,
-                     "body", route->body ? route->body->name : NULL, "status",
-                     route->status ? route->status : 200);
+    return json_pack("{s:s,s:s,s:o,s:s?,s:i,s:b}", "method", route->method, "path", route->path, "query",
+                     query, "body", route->body ? route->body->name : NULL, "status",
+                     route->status ? route->status : 200, "limited", route->class != CLASS_PROBE);
 }
 
 json_t *tables_json(void) {

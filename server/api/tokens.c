@@ -2,6 +2,7 @@
 
 #include "api/call.h"
 #include "api/sessions.h"
+#include "auth/guesses.h"
 #include "auth/password.h"
 #include "auth/secret.h"
 #include "base/json.h"
@@ -78,6 +79,7 @@ void tokens_authenticate(struct call *call) {
         call_reply_outcome(call, outcome);
         return;
     }
+    guesses_credential_was(call->api->guesses, call->request, call->secret, true);
     json_t *answer = json_pack("{s:s,s:s}", "access_token", call->secret, "token_type", "access");
     http_reply_json(call->request, 200, json_text(answer));
 }

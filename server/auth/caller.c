@@ -122,6 +122,21 @@ static enum db_outcome by_jwt(const struct auth_settings *settings, struct db *d
     return by_row(db, &sql_caller_by_user_id, user_id, caller);
 }
 
+/* ---- which credentials decide */
+
+enum credential_kind {
+    CREDENTIAL_NONE,
+    CREDENTIAL_HEADER,
+    CREDENTIAL_BEARER,
+    CREDENTIAL_COOKIE,
+    CREDENTIAL_URL
+};
+
+struct credential {
+    enum credential_kind kind;
+    const char *secret; /* NULL: none */
+};
+
 static const char *bearer_of(const struct http_request *request) {
     const char *header = http_request_header(request, "Authorization");
     if (!header || strncasecmp(header, "Bearer ", 7) != 0)
@@ -129,46 +144,58 @@ static const char *bearer_of(const struct http_request *request) {
     return header + 7 + strspn(header + 7, " ");
 }
 
-static bool take_token(const char *secret, const char *prefix, struct secret_digest *token) {
-    if (!starts_with(secret, prefix))
+static struct credential credential_of(const struct http_request *request) {
+    const char *secret = http_request_header(request, "x-api-token");
+    if (secret && *secret)
+        return (struct credential){CREDENTIAL_HEADER, secret};
+    secret = bearer_of(request);
+    if (secret)
+        return (struct credential){CREDENTIAL_BEARER, secret};
+    secret = http_request_cookie(request, CALLER_SESSION_COOKIE);
+    if (secret && *secret)
+        return (struct credential){CREDENTIAL_COOKIE, secret};
+    secret = http_request_url_token(request);
+    return (struct credential){secret ? CREDENTIAL_URL : CREDENTIAL_NONE, secret};
+}
+
+const char *caller_secret(const struct http_request *request) {
+    return credential_of(request).secret;
+}
+
+bool caller_token(const struct http_request *request, struct secret_digest *token) {
+    static const char *const prefixes[] = {
+        [CREDENTIAL_HEADER] = SECRET_PROJECT_TOKEN,
+        [CREDENTIAL_BEARER] = SECRET_USER_TOKEN,
+        [CREDENTIAL_URL] = SECRET_PROJECT_TOKEN,
+    };
+    const struct credential credential = credential_of(request);
+    const char *prefix = prefixes[credential.kind];
+    if (!prefix || !starts_with(credential.secret, prefix))
         return false;
-    *token = secret_digest(secret);
+    *token = secret_digest(credential.secret);
     return true;
 }
 
-/* In the order of find_by_credentials. */
-bool caller_token(const struct http_request *request, struct secret_digest *token) {
-    const char *secret = http_request_header(request, "x-api-token");
-    if (secret && *secret)
-        return take_token(secret, SECRET_PROJECT_TOKEN, token);
-    secret = bearer_of(request);
-    if (secret)
-        return take_token(secret, SECRET_USER_TOKEN, token);
-    secret = http_request_cookie(request, CALLER_SESSION_COOKIE);
-    if (secret && *secret)
-        return false;
-    secret = http_request_url_token(request);
-    return secret && take_token(secret, SECRET_PROJECT_TOKEN, token);
-}
+/* ---- whose they are */
 
 static enum db_outcome find_by_credentials(const struct auth_settings *settings, struct db *db,
                                            const struct http_request *request, struct caller *caller) {
-    const char *secret = http_request_header(request, "x-api-token");
-    if (secret && *secret)
-        return by_project_token(db, secret, ACCESS_READ | ACCESS_WRITE, caller);
-    secret = bearer_of(request);
-    if (secret)
+    const struct credential credential = credential_of(request);
+    const char *secret = credential.secret;
+    switch (credential.kind) {
+    case CREDENTIAL_HEADER: return by_project_token(db, secret, ACCESS_READ | ACCESS_WRITE, caller);
+    /* Trackers log the URL when a call fails: what stands in it may not read. */
+    case CREDENTIAL_URL: return by_project_token(db, secret, ACCESS_WRITE, caller);
+    case CREDENTIAL_BEARER:
         return starts_with(secret, SECRET_USER_TOKEN) ? by_user_token(db, secret, caller)
                                                       : by_jwt(settings, db, secret, caller);
-    secret = http_request_cookie(request, CALLER_SESSION_COOKIE);
-    if (secret && *secret) {
+    case CREDENTIAL_COOKIE:
         caller->by_cookie = true;
         return starts_with(secret, SECRET_SESSION) ? by_session(db, secret, caller)
                                                    : by_jwt(settings, db, secret, caller);
+    case CREDENTIAL_NONE: break;
     }
-    secret = http_request_url_token(request);
-    /* Trackers log the URL when a call fails: what stands in it may not read. */
-    return secret ? by_project_token(db, secret, ACCESS_WRITE, caller) : DB_OK;
+    return DB_OK;
 }
 
 enum db_outcome caller_find(const struct auth_settings *settings, struct db *db,

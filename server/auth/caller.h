@@ -32,8 +32,11 @@ struct auth_settings {
     struct jwt_policy jwt;
 };
 
-/* Looks the credentials up. The first that is present decides: x-api-token, Authorization: Bearer, the cookie
- * user_session, the URL's token. Blocks on the database; notes the use of a token, at most every five minutes. */
+/* The credentials of a request, as they were sent, whoever holds them. The first that is present decides: x-api-token,
+ * Authorization: Bearer, the cookie user_session, the URL's token. NULL: none. */
+const char *caller_secret(const struct http_request *request);
+
+/* Looks the credentials up. Blocks on the database; notes the use of a token, at most every five minutes. */
 enum db_outcome caller_find(const struct auth_settings *settings, struct db *db,
                             const struct http_request *request, struct caller *caller);
 

@@ -1,5 +1,6 @@
 #include "command/monitor.h"
 
+#include "auth/limits.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "db/metrics.h"
@@ -37,6 +38,7 @@ static void reply_metrics(struct http_request *request, void *context) {
     struct buffer text = {0};
     write_build(&text);
     http_server_write_metrics(monitor->watched, &text);
+    limits_metrics_write(&text);
     db_metrics_write(&text);
     ingest_metrics_write(&text);
     process_metrics_write(&text);

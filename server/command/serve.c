@@ -1,5 +1,7 @@
 #include "api/call.h"
 #include "api/emissions.h"
+#include "auth/guesses.h"
+#include "auth/limits.h"
 #include "base/log.h"
 #include "command/command.h"
 #include "command/monitor.h"
@@ -72,6 +74,8 @@ static bool configure(struct service *service, const struct config *config) {
         .option = "--listen",
         .cors_origins = config->cors_origins,
         .cors_origin_count = config->cors_origin_count,
+        .trusted_proxies = config->trusted_proxies,
+        .trusted_proxy_count = config->trusted_proxy_count,
         .connection_limit = (unsigned)config->connection_limit,
         .body_memory = (size_t)config->body_memory << 20,
         .idle_timeout = config->idle_timeout,
@@ -185,11 +189,14 @@ static bool start_monitor(struct service *service, const struct config *config) 
 
 static bool start(struct service *service, const struct config *config) {
     service->routes = api_http_routes();
+    service->api.limits = limits_new(config->rates);
+    service->api.guesses = guesses_new(service->api.limits);
     service->api.ingest = start_ingest(service, config);
     if (service->routes)
         service->server =
             http_server_new(&service->http, service->routes, api_route_count, &service->inline_worker);
-    if (!service->server || !service->api.ingest || !add_lanes(service, config)) {
+    if (!service->server || !service->api.ingest || !service->api.limits || !service->api.guesses ||
+        !add_lanes(service, config)) {
         log_error("cannot start", "reason", "out of memory or threads");
         return false;
     }
@@ -221,6 +228,8 @@ static void stop(struct service *service) {
     http_server_free(service->server);
     ingest_free(service->api.ingest);
     upkeep_stop(service->upkeep);
+    guesses_free(service->api.guesses);
+    limits_free(service->api.limits);
     free(service->routes);
     jwt_policy_free(&service->auth.jwt);
 }

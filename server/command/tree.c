@@ -14,7 +14,7 @@ int command_organization_add(const struct config *config) {
     char user_id[ID_TEXT_SIZE] = "", caller[ID_TEXT_SIZE + 8];
     struct arguments admin = {0}, arguments = {0};
     arguments_set(&admin, "email", config->admin);
-    int status = command_query(config, &sql_user_password, &admin, keep_user_id, user_id);
+    int status = command_query(config, &sql_user_by_email, &admin, keep_user_id, user_id);
     if (status != EXIT_DONE)
         return status;
     if (!user_id[0]) {

@@ -1,2 +1,3 @@
--- For signing in: the hash to compare with.
-select id, password_hash from users where lower(email) = lower(:email) and is_active
+-- For signing in: the address in the form that is compared, whoever has it, and if somebody does, the hash to compare with.
+select lower(cast(:email as text)), u.id, u.password_hash
+  from (values (1)) one left join users u on lower(u.email) = lower(:email) and u.is_active

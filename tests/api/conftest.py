@@ -95,12 +95,16 @@ def own_database(own_cluster, carbond_binary):
 # What is deleted is removed twice this time later: beyond any test that compares what the database holds.
 LATER = ("--statement-timeout", "3600")
 
+# All tests come from one address, try many passwords, and send many tokens that nobody holds.
+UNLIMITED = ("--rate-sign-in", "none", "--rate-sign-up", "none", "--rate-password", "none", "--rate-account", "none",
+             "--rate-credential", "none")
+
 
 @pytest.fixture(scope="session")
 def server(carbond_binary, database, jwt_key_file):
     """The usual server: users, JWTs, a dashboard elsewhere, nobody signs up by themselves."""
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file,
-                        "--cors-origin", harness.DASHBOARD, *LATER) as server:
+                        "--cors-origin", harness.DASHBOARD, *LATER, *UNLIMITED) as server:
         yield server
 
 
@@ -108,7 +112,7 @@ def server(carbond_binary, database, jwt_key_file):
 def open_server(carbond_binary, database, jwt_key_file):
     """On the same database: signing up is open, and there is a front end to go to."""
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--signup", "open",
-                        "--frontend-url", harness.DASHBOARD, "--log-format", "json", *LATER) as server:
+                        "--frontend-url", harness.DASHBOARD, "--log-format", "json", *LATER, *UNLIMITED) as server:
         yield server
 
 

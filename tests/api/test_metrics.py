@@ -297,6 +297,8 @@ def test_labels_are_known_beforehand(own, tables):
         "route": {route["path"] for route in tables["routes"]} | {"unmatched"},
         "status": STATUSES, "lane": {"worker", "stream", "password"}, "result": {"accepted", "duplicate", "rejected"},
         "outcome": {"ok", "away", "refused", "taken", "failed"},
+        "limit": {"address", "token", "tracker-address", "tracker-token", "sign-in", "sign-up", "password", "account",
+                  "credential"},
         "version": {harness.command(own.server.binary, "version").stdout.split()[1]},
     }
     for family in parse(text).values():

@@ -161,6 +161,12 @@ def test_operations_tell_their_refusals():
         assert wanted <= set(operation["responses"]), (method, path)
 
 
+def test_limited_operations_tell_it(tables):
+    for route in tables["routes"]:
+        operation = DOCUMENT["paths"][route["path"]][route["method"].lower()]
+        assert ("429" in operation["responses"]) == route["limited"], (route["method"], route["path"])
+
+
 def test_routes_agree(tables):
     server = {(route["method"], route["path"]) for route in tables["routes"]}
     specified = {(method, path) for method, path, _ in operations()}

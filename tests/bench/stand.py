@@ -81,7 +81,8 @@ class Bench:
 
     def serve(self, kind=harness.Server):
         """Another server on the same database; the caller stops it."""
-        return kind(BINARY, self.database, "--jwt-hs256-key-file", self.key.name, "--statement-timeout", "5")
+        return kind(BINARY, self.database, "--jwt-hs256-key-file", self.key.name, "--statement-timeout", "5",
+                    "--rate-address", "none", "--rate-token", "none")
 
     def token(self):
         """A new project token that may write."""
