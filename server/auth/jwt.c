@@ -1,14 +1,14 @@
 #include "auth/jwt.h"
 
+#include "base/file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <jose/b64.h>
 #include <jose/jws.h>
+#include <pthread.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The parts of a compact JWS: BASE64URL(header).BASE64URL(payload).BASE64URL(signature) */
 struct part {
@@ -21,27 +21,10 @@ struct compact {
 
 /* ---- the key ---- */
 
-static const char *failure(const char *what) {
-    static char sentence[160];
-    snprintf(sentence, sizeof sentence, "the JWT key file cannot be %s: %s", what, strerror(errno));
-    return sentence;
-}
+/* Guards the key of every policy, which may be read anew while others verify. */
+static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Reads until the end, or until `bytes` is full. */
-static ssize_t read_all(int file, unsigned char *bytes, size_t capacity) {
-    size_t size = 0;
-    while (size < capacity) {
-        ssize_t got = read(file, bytes + size, capacity - size);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -1;
-        if (got == 0)
-            break;
-        size += (size_t)got;
-    }
-    return (ssize_t)size;
-}
+static const char too_long[] = "the key is longer than 4096 bytes";
 
 static size_t size_without_newline(const unsigned char *bytes, size_t size) {
     if (size > 0 && bytes[size - 1] == '\n')
@@ -51,40 +34,44 @@ static size_t size_without_newline(const unsigned char *bytes, size_t size) {
     return size > 0 && bytes[size - 1] == '\r' ? size - 1 : size;
 }
 
+/* Takes ownership of the key. */
+static void replace_key(struct jwt_policy *policy, unsigned char *key, size_t size) {
+    pthread_mutex_lock(&key_lock);
+    unsigned char *old = policy->key;
+    size_t old_size = policy->key_size;
+    policy->key = key;
+    policy->key_size = size;
+    pthread_mutex_unlock(&key_lock);
+    if (old)
+        sodium_memzero(old, old_size);
+    free(old);
+}
+
 static const char *set_key(struct jwt_policy *policy, const unsigned char *bytes, size_t size) {
     if (size < JWT_KEY_MINIMUM)
-        return "the JWT key is too short: HS256 needs at least 32 bytes";
+        return "the key is too short: HS256 needs at least 32 bytes";
     if (size > JWT_KEY_MAXIMUM)
-        return "the JWT key is longer than 4096 bytes";
+        return too_long;
     unsigned char *key = malloc(size);
     if (!key)
         return "out of memory";
     memcpy(key, bytes, size);
-    jwt_policy_free(policy);
-    policy->key = key;
-    policy->key_size = size;
+    replace_key(policy, key, size);
     return NULL;
 }
 
 const char *jwt_policy_read_key(struct jwt_policy *policy, const char *path) {
-    unsigned char bytes[JWT_KEY_MAXIMUM + 3]; /* a newline, and a byte more to see that there is more */
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return failure("opened");
-    ssize_t size = read_all(file, bytes, sizeof bytes);
-    const char *fault =
-        size < 0 ? failure("read") : set_key(policy, bytes, size_without_newline(bytes, (size_t)size));
-    close(file);
+    unsigned char bytes[JWT_KEY_MAXIMUM + 2]; /* with a newline at its end */
+    ssize_t size = file_read(path, bytes, sizeof bytes, NULL);
+    if (size < 0)
+        return errno == EFBIG ? too_long : strerror(errno);
+    const char *fault = set_key(policy, bytes, size_without_newline(bytes, (size_t)size));
     sodium_memzero(bytes, sizeof bytes);
     return fault;
 }
 
 void jwt_policy_free(struct jwt_policy *policy) {
-    if (policy->key)
-        sodium_memzero(policy->key, policy->key_size);
-    free(policy->key);
-    policy->key = NULL;
-    policy->key_size = 0;
+    replace_key(policy, NULL, 0);
 }
 
 /* ---- the token ---- */
@@ -128,19 +115,24 @@ static void ignore_error(void *misc, const char *file, int line, uint64_t error,
     (void)misc, (void)file, (void)line, (void)error, (void)format, (void)ap;
 }
 
-/* As a JSON Web Key that is good for HS256 alone. The library takes no key beyond 1024 bytes; HMAC replaces one that
- * is longer than SHA-256's block by its hash (RFC 2104), and so we may. */
-static json_t *web_key(const struct jwt_policy *policy) {
+/* The library takes no key beyond 1024 bytes; HMAC replaces one that is longer than SHA-256's block by its hash
+ * (RFC 2104), and so we may. */
+static json_t *encoded_key(const unsigned char *key, size_t size) {
     unsigned char digest[crypto_hash_sha256_BYTES];
-    json_t *bytes;
-    if (policy->key_size > 64) {
-        crypto_hash_sha256(digest, policy->key, policy->key_size);
-        bytes = jose_b64_enc(digest, sizeof digest);
-        sodium_memzero(digest, sizeof digest);
-    } else {
-        bytes = jose_b64_enc(policy->key, policy->key_size);
-    }
-    return json_pack("{s:s, s:s, s:o}", "kty", "oct", "alg", "HS256", "k", bytes);
+    if (size <= 64)
+        return jose_b64_enc(key, size);
+    crypto_hash_sha256(digest, key, size);
+    json_t *encoded = jose_b64_enc(digest, sizeof digest);
+    sodium_memzero(digest, sizeof digest);
+    return encoded;
+}
+
+/* As a JSON Web Key that is good for HS256 alone. */
+static json_t *web_key(const struct jwt_policy *policy) {
+    pthread_mutex_lock(&key_lock);
+    json_t *encoded = policy->key ? encoded_key(policy->key, policy->key_size) : NULL;
+    pthread_mutex_unlock(&key_lock);
+    return json_pack("{s:s, s:s, s:o}", "kty", "oct", "alg", "HS256", "k", encoded);
 }
 
 static bool signature_is_right(const struct jwt_policy *policy, const struct compact *token) {
@@ -187,8 +179,7 @@ static bool claims_are_right(const struct jwt_policy *policy, const json_t *clai
 
 bool jwt_verify(const struct jwt_policy *policy, const char *token, int64_t now, struct id *subject) {
     struct compact compact;
-    if (!policy->key || !split(token, &compact) || !header_is_right(compact.header) ||
-        !signature_is_right(policy, &compact))
+    if (!split(token, &compact) || !header_is_right(compact.header) || !signature_is_right(policy, &compact))
         return false;
     json_auto_t *claims = decode(compact.payload);
     const char *id = json_string_value(json_object_get(claims, "sub"));

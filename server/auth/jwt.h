@@ -17,8 +17,9 @@ struct jwt_policy {
     const char *audience; /* NULL: any, or none; otherwise `aud` must be it or a list with it */
 };
 
-/* Reads the key from a file; one newline at its end (\n or \r\n) is not part of it. Returns NULL, or a sentence that
- * says what is wrong (static, or valid until the next call). The caller frees with jwt_policy_free. */
+/* Reads the key from a file, also anew while others verify; one newline at its end (\n or \r\n) is not part of it. Returns
+ * NULL, or what is wrong (the policy keeps the key that it had; the text is static, or valid until the thread's next call).
+ * The caller frees with jwt_policy_free. */
 const char *jwt_policy_read_key(struct jwt_policy *policy, const char *path);
 void jwt_policy_free(struct jwt_policy *policy);
 

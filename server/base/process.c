@@ -1,9 +1,9 @@
 #include "base/process.h"
 
+#include "base/file.h"
 #include "base/metric.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,19 +38,9 @@ enum stat_field {
 
 enum { STAT_FIRST = 3 };
 
-static bool read_file(const char *path, char *text, size_t room) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t size = read(fd, text, room - 1);
-    close(fd);
-    text[size > 0 ? size : 0] = '\0';
-    return size > 0;
-}
-
 static bool read_stat(int64_t fields[STAT_END]) {
-    char text[1024], *rest;
-    if (!read_file("/proc/self/stat", text, sizeof text))
+    char text[1024] = "", *rest;
+    if (file_read("/proc/self/stat", text, sizeof text - 1, NULL) < 0)
         return false;
     char *behind_name = strrchr(text, ')');
     if (!behind_name)
