@@ -25,6 +25,7 @@ struct option_row {
     size_t offset;
     bool required;
     bool environment; /* may come from CARBOND_<NAME> */
+    bool secret;      /* of TEXT: it does not stay among the arguments */
     const char *fallback;
     const char *choices;
     int minimum, maximum;
@@ -54,8 +55,9 @@ static const char *add_proxy(struct config *config, const char *network);
     .help = what
 
 static const struct option_row options[] = {
-    {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true, .value = "URL",
-     .help = "PostgreSQL: postgresql://user:password@host/database (in the environment others do not see the password)"},
+    {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true,
+     .secret = true, .value = "URL",
+     .help = "PostgreSQL: postgresql://user:password@host/database (ps may see an argument for a moment: the environment is safer)"},
     {"listen", CONFIG_SERVE, ADDRESS, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
      .help = "where to serve; port 0 takes any that is free"},
     {"metrics-listen", CONFIG_SERVE, ADDRESS, AT(metrics_listen), .environment = true, .fallback = "127.0.0.1:8009",
@@ -311,6 +313,16 @@ static const char *add_frontend_origin(struct config *config) {
     return origin ? add_origin(config, origin) : "too many --cors-origin";
 }
 
+/* Whoever lists processes sees their arguments: a secret is among them no longer than it takes to read it. */
+static const char *conceal(struct config *config, const struct option_row *option, char *argument) {
+    const char *copy = own(config, strdup(argument));
+    if (!copy)
+        return "too many options";
+    *(const char **)place(config, option) = copy;
+    memset(argument, '*', strlen(argument));
+    return NULL;
+}
+
 static size_t rows_of(unsigned command, const struct option_row *rows[OPTION_COUNT]) {
     size_t count = 0;
     for (size_t i = 0; i < OPTION_COUNT; i++)
@@ -335,7 +347,8 @@ static const char *read_flags(struct config *config, const struct option_row **r
             return problem;
         }
         given[index] = true;
-        const char *wrong = set(config, rows[index], optarg);
+        const char *wrong =
+            rows[index]->secret ? conceal(config, rows[index], optarg) : set(config, rows[index], optarg);
         if (wrong)
             return wrong;
     }

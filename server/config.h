@@ -64,7 +64,7 @@ struct config {
     bool dry_run;
     bool repair;
     bool help;
-    char *owned[CONFIG_ORIGINS + CONFIG_PROXIES]; /* copies that the pointers above point into */
+    char *owned[CONFIG_ORIGINS + CONFIG_PROXIES + 8]; /* copies that the pointers above point into */
     size_t owned_count;
 };
 

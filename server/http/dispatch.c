@@ -16,8 +16,8 @@ enum {
     TARGET_LIMIT = 4096,
     /* A refused body is read up to here, so that its sender gets to read the reply; a longer one is cut off. */
     DISCARD_LIMIT = 16 * 1024 * 1024,
-    /* Nothing that we serve has a longer segment in its path than a UUID; a token that strayed there has. */
-    LOGGED_SEGMENT = 36,
+    /* Nothing that we serve has a longer word in its path, or as its method, than a UUID; a token that strayed there has. */
+    LOGGED_WORD = 36,
 };
 
 /* ---- refusals */
@@ -317,11 +317,14 @@ enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const
     return http_reply_send(request);
 }
 
+static const char *logged(const char *word) {
+    return strlen(word) > LOGGED_WORD ? "..." : word;
+}
+
 static void log_path(const struct http_url *url, char *out, size_t room) {
     size_t used = 0;
     for (size_t i = 0; i < url->segment_count && used < room; i++) {
-        const char *segment = strlen(url->segments[i]) > LOGGED_SEGMENT ? "..." : url->segments[i];
-        int written = snprintf(out + used, room - used, "/%s", segment);
+        int written = snprintf(out + used, room - used, "/%s", logged(url->segments[i]));
         used += written > 0 ? (size_t)written : 0;
     }
     if (url->segment_count == 0)
@@ -334,7 +337,7 @@ static void log_access(const struct http_request *request, int64_t took) {
     char path[256], milliseconds[32];
     log_path(&request->url, path, sizeof path);
     snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)took / 1000);
-    log_info("request", "method", request->method, "path", path, "route",
+    log_info("request", "method", logged(request->method), "path", path, "route",
              request->match.route ? request->match.route->pattern : NULL, "status",
              log_number(request->sent_status).text, "ms", milliseconds, "client", request->client->text);
 }
