@@ -79,6 +79,8 @@ static const struct option_row options[] = {
      .help = "a site whose pages may call this server with credentials, https://dashboard.example (repeatable)"},
     {"frontend-url", CONFIG_SERVE, TEXT, AT(frontend_url), .environment = true, .value = "URL",
      .help = "the dashboard: browsers go there after signing in, and its origin is a --cors-origin"},
+    {"cookie-samesite", CONFIG_SERVE, CHOICE, AT(cookie_samesite), .environment = true, .fallback = "lax",
+     .choices = "lax|strict", .help = "to which other sites' pages browsers send the session"},
     {"signup", CONFIG_SERVE, CHOICE, AT(signup), .environment = true, .fallback = "closed", .choices = "closed|open",
      .help = "open: whoever reaches the server may make an account"},
     {"trusted-proxy", CONFIG_SERVE, LIST, .add = add_proxy, .environment = true, .value = "ADDRESS[/BITS]",
@@ -303,6 +305,7 @@ static const char *set_from_elsewhere(struct config *config, const struct option
 
 /* The front end's pages call us: its origin is one of the configured ones. */
 static const char *add_frontend_origin(struct config *config) {
+    config->frontend_origin = "";
     if (!config->frontend_url)
         return NULL;
     const char *scheme_end = strstr(config->frontend_url, "://");
@@ -310,6 +313,7 @@ static const char *add_frontend_origin(struct config *config) {
         return "--frontend-url takes a URL like https://dashboard.example";
     size_t length = (size_t)(scheme_end - config->frontend_url) + 3 + strcspn(scheme_end + 3, "/");
     char *origin = own(config, strndup(config->frontend_url, length));
+    config->frontend_origin = origin;
     return origin ? add_origin(config, origin) : "too many --cors-origin";
 }
 

@@ -26,6 +26,8 @@ struct config {
     const char *cors_origins[CONFIG_ORIGINS + 1];
     size_t cors_origin_count;
     const char *frontend_url;
+    const char *frontend_origin; /* of it, or "" */
+    const char *cookie_samesite;
     struct http_network trusted_proxies[CONFIG_PROXIES];
     size_t trusted_proxy_count;
     struct rate rates[LIMITS];

@@ -65,9 +65,9 @@ static bool authenticate(struct call *call) {
         refusal_reply(REFUSAL_NO_CREDENTIALS, call->request);
         return false;
     }
-    if (call->caller.by_cookie && !reads_only(route) && !http_request_origin_trusted(call->request)) {
+    if (call->caller.by_browser && !reads_only(route) && !http_request_origin_trusted(call->request)) {
         http_reply_error(call->request, 403,
-                         "With a cookie, the Origin must be this server's or a configured one");
+                         "From a browser, the Origin must be this server's or a configured one");
         return false;
     }
     set_caller(call);

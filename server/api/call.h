@@ -25,6 +25,8 @@ struct api {
     struct emission_reader emission_reader;
     struct emission_reader batch_reader; /* of the emissions of a batch */
     const char *frontend_url;            /* where browsers are sent to; NULL: nowhere */
+    const char *frontend_origin;         /* of it; "" if there is none */
+    const char *cookie_samesite;         /* Lax, Strict or None */
     bool signup_open;
     atomic_bool draining; /* /readyz says so */
 };

@@ -26,35 +26,35 @@ static enum route_class class_of(const struct http_request *request) {
 
 /* ---- on the event thread */
 
-static void reply(enum limit limit, struct http_request *request, int seconds) {
+static void reply(const struct api *api, enum limit limit, struct http_request *request, int seconds) {
     limits_reply(limit, request, seconds);
     if (limit == LIMIT_SIGN_IN)
-        sessions_too_many(request);
+        sessions_too_many(api, request);
 }
 
-static bool refuse_address(struct limits *limits, enum limit limit, struct http_request *request) {
+static bool refuse_address(const struct api *api, enum limit limit, struct http_request *request) {
     if (limit == LIMIT_NONE)
         return false;
     const struct http_address address = http_address_counted(http_request_address(request));
-    int seconds = limits_take(limits, limit, &address, sizeof address);
+    int seconds = limits_take(api->limits, limit, &address, sizeof address);
     if (seconds)
-        reply(limit, request, seconds);
+        reply(api, limit, request, seconds);
     return seconds > 0;
 }
 
-static bool refuse_secret(struct limits *limits, enum limit limit, struct http_request *request) {
+static bool refuse_secret(const struct api *api, enum limit limit, struct http_request *request) {
     const char *secret = limit == LIMIT_NONE ? NULL : caller_secret(request);
-    int seconds = secret ? limits_take(limits, limit, secret, strlen(secret)) : 0;
+    int seconds = secret ? limits_take(api->limits, limit, secret, strlen(secret)) : 0;
     if (seconds)
-        reply(limit, request, seconds);
+        reply(api, limit, request, seconds);
     return seconds > 0;
 }
 
 bool gate_refuse(struct http_request *request, void *worker) {
     const struct api *api = ((struct api_worker *)worker)->api;
     enum route_class class = class_of(request);
-    return refuse_address(api->limits, classes[class].by_address, request) ||
-           (!api->auth->none && refuse_secret(api->limits, classes[class].by_secret, request));
+    return refuse_address(api, classes[class].by_address, request) ||
+           (!api->auth->none && refuse_secret(api, classes[class].by_secret, request));
 }
 
 /* ---- on a worker */

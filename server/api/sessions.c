@@ -11,13 +11,12 @@
 #include <string.h>
 
 /* As long as session_create.sql keeps it. */
-#define SESSION_COOKIE_END  "; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800"
-#define SESSION_COOKIE_TLS  "; Secure"
-#define SESSION_COOKIE_NONE CALLER_SESSION_COOKIE "=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
+#define SESSION_SECONDS "604800"
 
 #define PAGE_STYLE                                                                                           \
     "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">"                                        \
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>carbond</title><style>"  \
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>carbond</title>"         \
+    "<style>"                                                                                                \
     "body{font:16px/1.5 system-ui,sans-serif;max-width:22rem;margin:12vh auto;padding:0 1rem;color:#1d2b24}" \
     "label,input,button{display:block;width:100%;box-sizing:border-box;font:inherit}"                        \
     "input{margin:.2rem 0 1rem;padding:.5rem;border:1px solid #8aa397;border-radius:.3rem}"                  \
@@ -40,11 +39,27 @@ static const char page_signed_in[] = PAGE_STYLE
     "<p>You are signed in.</p><form method=\"post\" action=\"logout\"><button>Sign out</button></form>"
     "</body></html>";
 
-static void reply_page(struct http_request *request, int status, const char *page) {
+/* The style above, by its hash, and nothing else. Browsers hold a form to form-action even where its answer redirects to,
+ * which is the front end. */
+#define PAGE_POLICY                                                                                          \
+    "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; "                                          \
+    "style-src 'sha256-f9Fp9hwT3GaiWIFf7E7vrYmIZLLdQcB0U2OYHMeAzz8='; "                                      \
+    "form-action 'self'"
+
+static void reply_page(const struct api *api, struct http_request *request, int status, const char *page) {
+    char policy[1024];
+    const char *front_end = api->frontend_origin;
+    snprintf(policy, sizeof policy, PAGE_POLICY "%s%s", *front_end ? " " : "", front_end);
     http_reply_static(request, status, HTTP_HTML, page, strlen(page));
-    http_reply_header(
-        request, "Content-Security-Policy",
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'");
+    http_reply_header(request, "Content-Security-Policy", policy);
+}
+
+static void set_cookie(struct call *call, const char *session, const char *seconds) {
+    char cookie[256];
+    snprintf(cookie, sizeof cookie, "%s=%s; Path=/; HttpOnly; SameSite=%s; Max-Age=%s%s",
+             CALLER_SESSION_COOKIE, session, call->api->cookie_samesite, seconds,
+             http_request_is_secure(call->request) ? "; Secure" : "");
+    http_reply_header(call->request, "Set-Cookie", cookie);
 }
 
 static void redirect(struct call *call, int status, const char *base, const char *path) {
@@ -87,21 +102,21 @@ static void become(struct call *call, const char *user_id) {
 
 static void reply_wrong(struct call *call) {
     if (http_request_body_kind(call->request) == HTTP_BODY_FORM)
-        reply_page(call->request, 401, page_wrong);
+        reply_page(call->api, call->request, 401, page_wrong);
     else
         http_reply_error(call->request, 401, "The e-mail address or the password is wrong");
 }
 
-void sessions_too_many(struct http_request *request) {
+void sessions_too_many(const struct api *api, struct http_request *request) {
     if (http_request_body_kind(request) == HTTP_BODY_FORM)
-        reply_page(request, 429, page_too_many);
+        reply_page(api, request, 429, page_too_many);
 }
 
 static bool compare(struct call *call, const struct stored_password *stored) {
     struct guesses *guesses = call->api->guesses;
     struct password_guess guess;
     if (!guesses_password(guesses, call->request, stored->account, &guess)) {
-        sessions_too_many(call->request);
+        sessions_too_many(call->api, call->request);
         return false;
     }
     const char *hash = stored->hash[0] ? stored->hash : NULL;
@@ -134,11 +149,11 @@ bool sessions_check_password(struct call *call) {
 
 void sessions_login_page(struct call *call) {
     if (call->caller.kind != CALLER_USER)
-        reply_page(call->request, 200, page_sign_in);
+        reply_page(call->api, call->request, 200, page_sign_in);
     else if (call->api->frontend_url)
         redirect_home(call, 302);
     else
-        reply_page(call->request, 200, page_signed_in);
+        reply_page(call->api, call->request, 200, page_signed_in);
 }
 
 static bool store_session(struct call *call) {
@@ -156,7 +171,6 @@ static bool store_session(struct call *call) {
 }
 
 void sessions_login(struct call *call) {
-    char cookie[256];
     /* Another site's page could sign its visitor in as somebody else, and so collect what they do. */
     if (!http_request_origin_trusted(call->request)) {
         http_reply_error(call->request, 403, "The Origin must be this server's or a configured one");
@@ -168,9 +182,7 @@ void sessions_login(struct call *call) {
         redirect_home(call, 303);
     else
         http_reply_json(call->request, 200, strdup("{\"status\": \"ok\"}"));
-    snprintf(cookie, sizeof cookie, CALLER_SESSION_COOKIE "=%s" SESSION_COOKIE_END "%s", call->secret,
-             http_request_is_secure(call->request) ? SESSION_COOKIE_TLS : "");
-    http_reply_header(call->request, "Set-Cookie", cookie);
+    set_cookie(call, call->secret, SESSION_SECONDS);
 }
 
 static bool is_browser(const struct call *call) {
@@ -197,7 +209,7 @@ void sessions_logout(struct call *call) {
         redirect(call, 303, call->api->frontend_url, "");
     else
         redirect(call, 303, "/auth/login", "");
-    http_reply_header(call->request, "Set-Cookie", SESSION_COOKIE_NONE);
+    set_cookie(call, "", "0");
 }
 
 void sessions_check(struct call *call) {

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+struct api;
 struct call;
 struct http_request;
 
@@ -11,7 +12,7 @@ struct http_request;
 bool sessions_check_password(struct call *call);
 
 /* Makes a page for browsers of the 429 that was left. */
-void sessions_too_many(struct http_request *request);
+void sessions_too_many(const struct api *api, struct http_request *request);
 
 void sessions_login_page(struct call *call); /* GET /auth/login */
 void sessions_login(struct call *call);      /* POST /auth/login */

@@ -190,7 +190,7 @@ static enum db_outcome find_by_credentials(const struct auth_settings *settings,
         return starts_with(secret, SECRET_USER_TOKEN) ? by_user_token(db, secret, caller)
                                                       : by_jwt(settings, db, secret, caller);
     case CREDENTIAL_COOKIE:
-        caller->by_cookie = true;
+        caller->by_browser = true;
         return starts_with(secret, SECRET_SESSION) ? by_session(db, secret, caller)
                                                    : by_jwt(settings, db, secret, caller);
     case CREDENTIAL_NONE: break;
@@ -208,6 +208,7 @@ enum db_outcome caller_find(const struct auth_settings *settings, struct db *db,
     if (outcome == DB_OK && user_id) {
         become_user(caller, user_id);
         caller->everywhere = true;
+        caller->by_browser = http_request_header(request, "Origin") != NULL; /* nobody else sends it */
     }
     free(user_id);
     return outcome;

@@ -22,7 +22,7 @@ struct caller {
     enum caller_kind kind;
     int access;      /* of a project token */
     bool everywhere; /* authentication is switched off: a member and admin of everything */
-    bool by_cookie;  /* a browser may have sent the credentials without its user's will */
+    bool by_browser; /* which may ask without its user's will, since it sends the credentials by itself */
     char user_id[ID_TEXT_SIZE];
     char project_id[ID_TEXT_SIZE];
 };

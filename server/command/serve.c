@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 enum { PASSWORD_WORKERS = 2 /* each takes 64 MiB while it works */ };
@@ -57,6 +58,16 @@ static bool is_loopback(const char *listen) {
            strncmp(listen, "localhost:", 10) == 0;
 }
 
+/* As cookies have it. */
+static const char *samesite(const char *choice) {
+    static const char *const values[] = {"Lax", "Strict", "None"};
+    const char *value = values[0];
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        if (strcasecmp(values[i], choice) == 0)
+            value = values[i];
+    return value;
+}
+
 static bool configure(struct service *service, const struct config *config) {
     service->database = (struct db_settings){.url = config->database_url,
                                              .statement_timeout = config->statement_timeout,
@@ -83,6 +94,8 @@ static bool configure(struct service *service, const struct config *config) {
     };
     service->api.auth = &service->auth;
     service->api.frontend_url = config->frontend_url;
+    service->api.frontend_origin = config->frontend_origin;
+    service->api.cookie_samesite = samesite(config->cookie_samesite);
     service->api.signup_open = strcmp(config->signup, "open") == 0;
     emission_reader_init(&service->api.emission_reader, &body_emission);
     emission_reader_init(&service->api.batch_reader, &body_batch_emission);

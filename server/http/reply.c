@@ -4,6 +4,7 @@
 #include "http/compress.h"
 #include "http/cors.h"
 #include "http/exchange.h"
+#include "http/safety.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,9 +150,7 @@ static bool add_headers(struct MHD_Response *response, struct http_request *requ
     if (reply->close || http_server_is_draining(request->server))
         well &= MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
     well &= MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding, Origin") == MHD_YES;
-    well &= MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES;
-    well &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
-    return well;
+    return safety_headers(response, request) && well;
 }
 
 enum MHD_Result http_reply_send(struct http_request *request) {
