@@ -63,12 +63,18 @@ static const struct option_row options[] = {
     {"metrics-listen", CONFIG_SERVE, ADDRESS, AT(metrics_listen), .environment = true, .fallback = "127.0.0.1:8009",
      .choices = "none", .value = "HOST:PORT|none",
      .help = "where to serve /metrics, which asks nobody who they are; port 0 takes any that is free"},
+    {"tls-cert", CONFIG_SERVE, TEXT, AT(tls_cert), .environment = true, .value = "FILE",
+     .help = "serve HTTPS: the certificate and its chain (PEM); read anew on SIGHUP"},
+    {"tls-key", CONFIG_SERVE, TEXT, AT(tls_key), .environment = true, .value = "FILE",
+     .help = "the certificate's key (PEM, not encrypted); read anew on SIGHUP"},
+    {"hsts-max-age", CONFIG_SERVE, NUMBER, AT(hsts_max_age), .environment = true, .fallback = "0", .minimum = 0,
+     .maximum = 126144000, .help = "with TLS: seconds that browsers use nothing but HTTPS for this host, on all its ports"},
     {"auth", CONFIG_SERVE, CHOICE, AT(auth), .environment = true, .fallback = "users", .choices = "users|none",
      .help = "none: everyone is one local admin, for a first try or a trusted network"},
     {"auth-none-anywhere", CONFIG_SERVE, BOOLEAN, AT(auth_none_anywhere), .environment = true, .fallback = "false",
      .help = "allow --auth none on an address that others can reach"},
     {"jwt-hs256-key-file", CONFIG_SERVE, TEXT, AT(jwt_key_file), .environment = true, .value = "FILE",
-     .help = "accept JWTs signed with the key in this file (HS256, at least 32 bytes)"},
+     .help = "accept JWTs signed with the key in this file (HS256, at least 32 bytes); read anew on SIGHUP"},
     {"jwt-require-exp", CONFIG_SERVE, BOOLEAN, AT(jwt_require_exp), .environment = true, .fallback = "true",
      .help = "refuse JWTs that never expire"},
     {"jwt-issuer", CONFIG_SERVE, TEXT, AT(jwt_issuer), .environment = true, .value = "TEXT",
@@ -80,7 +86,7 @@ static const struct option_row options[] = {
     {"frontend-url", CONFIG_SERVE, TEXT, AT(frontend_url), .environment = true, .value = "URL",
      .help = "the dashboard: browsers go there after signing in, and its origin is a --cors-origin"},
     {"cookie-samesite", CONFIG_SERVE, CHOICE, AT(cookie_samesite), .environment = true, .fallback = "lax",
-     .choices = "lax|strict", .help = "to which other sites' pages browsers send the session"},
+     .choices = "lax|strict|none", .help = "to which other sites' pages browsers send the session; none: to all, over TLS only"},
     {"signup", CONFIG_SERVE, CHOICE, AT(signup), .environment = true, .fallback = "closed", .choices = "closed|open",
      .help = "open: whoever reaches the server may make an account"},
     {"trusted-proxy", CONFIG_SERVE, LIST, .add = add_proxy, .environment = true, .value = "ADDRESS[/BITS]",
@@ -406,9 +412,15 @@ void config_help(unsigned command, FILE *out) {
         fprintf(out, "\n");
     }
     if (command & CONFIG_SERVE)
-        fprintf(out,
-                "\nEach option can be set in the environment instead: --drain-delay is CARBOND_DRAIN_DELAY;\n"
-                "--database-url is CARBOND_DATABASE_URL or DATABASE_URL.\n");
+        fprintf(
+            out,
+            "\nEach option can be set in the environment instead: --drain-delay is CARBOND_DRAIN_DELAY;\n"
+            "--database-url is CARBOND_DATABASE_URL or DATABASE_URL.\n"
+            "\nSIGTERM, SIGINT: /readyz answers 503, then what has begun is finished, and the server ends.\n"
+            "SIGHUP: the files of --tls-cert, --tls-key and --jwt-hs256-key-file are read anew; no "
+            "connection is\n"
+            "disturbed, and what cannot be used leaves what was before. (When the terminal is gone, it "
+            "ends.)\n");
     else if (command & DATABASE)
         fprintf(out,
                 "\n--database-url can be set in the environment: CARBOND_DATABASE_URL or DATABASE_URL.\n");

@@ -28,6 +28,9 @@ struct config {
     const char *frontend_url;
     const char *frontend_origin; /* of it, or "" */
     const char *cookie_samesite;
+    const char *tls_cert;
+    const char *tls_key;
+    int hsts_max_age;
     struct http_network trusted_proxies[CONFIG_PROXIES];
     size_t trusted_proxy_count;
     struct rate rates[LIMITS];

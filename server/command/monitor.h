@@ -1,6 +1,6 @@
 /* The listener for those who watch over the server: GET /metrics (for Prometheus) and GET /healthz. It is a server of its own
  * with a thread of its own, so that a scrape costs clients nothing and is answered however busy they keep the other. It
- * asks nobody who they are: keep it on loopback or behind a firewall. */
+ * asks nobody who they are, and speaks no TLS: keep it on loopback or behind a firewall. */
 #pragma once
 
 #include "http/server.h"

@@ -34,6 +34,8 @@ struct service {
     struct lane_owner owners[HTTP_LANES];
     struct auth_settings auth;
     struct http_server_settings http;
+    struct tls *tls; /* NULL without --tls-cert */
+    char transport_security[32];
     struct api api;
     struct api_worker inline_worker;
     struct http_route *routes;
@@ -66,6 +68,35 @@ static const char *samesite(const char *choice) {
         if (strcasecmp(values[i], choice) == 0)
             value = values[i];
     return value;
+}
+
+static bool read_jwt_key(struct service *service, const struct config *config) {
+    const char *problem =
+        config->jwt_key_file ? jwt_policy_read_key(&service->auth.jwt, config->jwt_key_file) : NULL;
+    if (problem)
+        log_error("cannot use the JWT key", "file", config->jwt_key_file, "reason", problem);
+    return !problem;
+}
+
+static bool configure_tls(struct service *service, const struct config *config) {
+    if (!config->tls_cert != !config->tls_key) {
+        log_error("--tls-cert and --tls-key go together");
+        return false;
+    }
+    if (!config->tls_cert && !config->trusted_proxy_count && strcmp(config->cookie_samesite, "none") == 0) {
+        log_error("browsers take a cookie of --cookie-samesite none over TLS alone: say --tls-cert, or "
+                  "--trusted-proxy of "
+                  "the proxy that speaks it");
+        return false;
+    }
+    if (!config->tls_cert)
+        return true;
+    service->http.tls = service->tls = tls_new(config->tls_cert, config->tls_key);
+    snprintf(service->transport_security, sizeof service->transport_security, "max-age=%d",
+             config->hsts_max_age);
+    if (config->hsts_max_age)
+        service->http.transport_security = service->transport_security;
+    return service->tls != NULL;
 }
 
 static bool configure(struct service *service, const struct config *config) {
@@ -105,11 +136,7 @@ static bool configure(struct service *service, const struct config *config) {
                   "--auth-none-anywhere true");
         return false;
     }
-    const char *problem =
-        config->jwt_key_file ? jwt_policy_read_key(&service->auth.jwt, config->jwt_key_file) : NULL;
-    if (problem)
-        log_error("cannot use the JWT key", "file", config->jwt_key_file, "reason", problem);
-    return !problem;
+    return read_jwt_key(service, config) && configure_tls(service, config);
 }
 
 /* ---- workers */
@@ -245,28 +272,58 @@ static void stop(struct service *service) {
     limits_free(service->api.limits);
     free(service->routes);
     jwt_policy_free(&service->auth.jwt);
+    tls_free(service->tls);
+}
+
+/* ---- signals */
+
+/* Before other threads start, so that all of them leave the signals to this one. */
+static sigset_t block_signals(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    return signals;
+}
+
+static void reload(struct service *service, const struct config *config) {
+    bool well = !service->tls || tls_reload(service->tls);
+    well &= read_jwt_key(service, config);
+    if (well)
+        log_info("reloaded");
+    else
+        log_error("not all was reloaded: what is of no use left what was before");
+}
+
+/* Returns when it is time to end. A SIGHUP that the kernel sends tells that the terminal is gone. */
+static void heed_signals(struct service *service, const struct config *config, const sigset_t *signals) {
+    siginfo_t signal;
+    for (;;) {
+        int number = sigwaitinfo(signals, &signal);
+        if (number == SIGHUP && signal.si_code != SI_KERNEL)
+            reload(service, config);
+        else if (number > 0)
+            return;
+    }
 }
 
 int command_serve(const struct config *config) {
     struct service service = {0};
-    sigset_t ends;
-    int received;
     configure_log(config);
     if (!configure(&service, config)) {
-        jwt_policy_free(&service.auth.jwt);
+        stop(&service);
         return EXIT_USAGE;
     }
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGHUP); /* the terminal is gone */
-    signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    const sigset_t signals = block_signals();
     int status = EXIT_FAILED;
     if (schema_is_current(&service) && start(&service, config)) {
         log_info("listening", "address", http_server_address(service.server), "metrics",
-                 monitor_address(service.monitor), "version", CARBOND_VERSION, "auth", config->auth);
-        sigwait(&ends, &received);
+                 monitor_address(service.monitor), "version", CARBOND_VERSION, "auth", config->auth, "tls",
+                 service.tls ? "on" : "off");
+        heed_signals(&service, config, &signals);
         wind_down(&service, config);
         status = EXIT_DONE;
     }

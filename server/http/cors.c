@@ -12,14 +12,15 @@ bool cors_allows(const struct http_server_settings *settings, const char *origin
     return false;
 }
 
-bool cors_is_own(const char *origin, const char *host) {
-    static const char *const schemes[] = {"http://", "https://"};
-    for (size_t i = 0; origin && host && i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t length = strlen(schemes[i]);
-        if (strncasecmp(origin, schemes[i], length) == 0 && strcasecmp(origin + length, host) == 0)
-            return true;
-    }
-    return false;
+static bool is_joined(const char *origin, const char *scheme, const char *host) {
+    size_t length = strlen(scheme);
+    return strncasecmp(origin, scheme, length) == 0 && strcasecmp(origin + length, host) == 0;
+}
+
+bool cors_is_own(const char *origin, const char *host, bool secure) {
+    if (!origin || !host)
+        return false;
+    return is_joined(origin, "https://", host) || (!secure && is_joined(origin, "http://", host));
 }
 
 void cors_headers(struct http_request *request) {

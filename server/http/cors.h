@@ -9,8 +9,9 @@
 /* Whether the origin (NULL: none) is a configured one. */
 bool cors_allows(const struct http_server_settings *settings, const char *origin);
 
-/* Whether the origin is http:// or https:// and this Host header. */
-bool cors_is_own(const char *origin, const char *host);
+/* Whether the origin is this Host header behind https://, or, unless the request is secure, behind http:// (a proxy may
+ * speak TLS for us, and may not). */
+bool cors_is_own(const char *origin, const char *host, bool secure);
 
 /* Adds the headers that let the request's origin read the reply. */
 void cors_headers(struct http_request *request);

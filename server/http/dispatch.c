@@ -167,6 +167,7 @@ static void warn_of_proxy(const struct http_request *request) {
 static void find_client(struct http_request *request) {
     const struct http_peer *peer = http_server_peer(request->connection);
     request->client = &peer->client;
+    request->secure = http_server_settings(request->server)->tls != NULL;
     if (!peer->is_proxy) {
         warn_of_proxy(request);
         return;

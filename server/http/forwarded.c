@@ -82,11 +82,12 @@ static struct http_address follow(const struct http_request *request, struct htt
     return address;
 }
 
-static bool came_over_tls(const struct http_request *request) {
+/* A proxy that does not say speaks as its clients do. */
+static bool came_over_tls(const struct http_request *request, bool otherwise) {
     static const char https[] = "https";
     const struct header header = header_of(request, "X-Forwarded-Proto");
     if (header.count == 0)
-        return false;
+        return otherwise;
     const char *line = header.lines[(header.count - 1) % LINES];
     size_t size = strlen(line);
     struct entry entry;
@@ -98,5 +99,5 @@ void forwarded_read(const struct http_request *request, const struct http_addres
                     struct http_client *client, bool *secure) {
     client->address = follow(request, *peer);
     http_address_format(&client->address, client->text);
-    *secure = came_over_tls(request);
+    *secure = came_over_tls(request, *secure);
 }

@@ -24,6 +24,7 @@ struct http_client {
 /* Whether it is the address of a configured proxy. */
 bool forwarded_trusts(const struct http_server_settings *settings, const struct http_address *address);
 
-/* Follows the request's headers from its peer, a configured proxy; sets *secure if the client came over TLS. */
+/* Follows the request's headers from its peer, a configured proxy; *secure, whether it speaks TLS, becomes whether its client
+ * did. */
 void forwarded_read(const struct http_request *request, const struct http_address *peer,
                     struct http_client *client, bool *secure);

@@ -117,6 +117,15 @@ static void write_connections(const struct http_server *server, struct buffer *o
     metric_write_table(out, table, sizeof table / sizeof table[0]);
 }
 
+static void write_tls(const struct http_server *server, struct buffer *out) {
+    static const struct metric_family family = {"carbond_tls_certificate_expiry_seconds",
+                                                "When the TLS certificate expires, since 1970.", METRIC_GAUGE,
+                                                METRIC_MICROSECONDS};
+    metric_write_family(out, &family);
+    metric_write_sample(out, &family, NULL,
+                        server->settings->tls ? tls_expiry(server->settings->tls) : METRIC_UNKNOWN);
+}
+
 /* clang-format off */
 
 #define AT(member) offsetof(struct lane_figures, member)
@@ -152,5 +161,6 @@ static void write_lanes(const struct http_server *server, struct buffer *out) {
 void http_server_write_metrics(const struct http_server *server, struct buffer *out) {
     http_metrics_write(server->metrics, out);
     write_connections(server, out);
+    write_tls(server, out);
     write_lanes(server, out);
 }

@@ -90,7 +90,8 @@ bool http_request_is_gzipped(const struct http_request *request) {
 bool http_request_origin_trusted(const struct http_request *request) {
     const char *origin = http_request_header(request, MHD_HTTP_HEADER_ORIGIN);
     const char *host = http_request_header(request, MHD_HTTP_HEADER_HOST);
-    return cors_is_own(origin, host) || cors_allows(http_server_settings(request->server), origin);
+    return cors_is_own(origin, host, http_request_is_secure(request)) ||
+           cors_allows(http_server_settings(request->server), origin);
 }
 
 const struct http_address *http_request_address(const struct http_request *request) {

@@ -39,7 +39,7 @@ bool http_request_origin_trusted(const struct http_request *request);
 const struct http_address *http_request_address(const struct http_request *request);
 const char *http_request_address_text(const struct http_request *request);
 
-/* Whether the client speaks TLS, as such a proxy says. */
+/* Whether the client speaks TLS, to us or, as it says, to such a proxy: then cookies are for such connections only. */
 bool http_request_is_secure(const struct http_request *request);
 
 /* When it was complete, on the monotonic clock (base/clock.h). */

@@ -26,9 +26,12 @@ static bool sets(const struct http_reply *reply, const char *name) {
 }
 
 bool safety_headers(struct MHD_Response *response, const struct http_request *request) {
+    const char *transport_security = http_server_settings(request->server)->transport_security;
     bool well = true;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (!sets(&request->reply, table[i].name))
             well &= MHD_add_response_header(response, table[i].name, table[i].value) == MHD_YES;
+    if (transport_security)
+        well &= MHD_add_response_header(response, "Strict-Transport-Security", transport_security) == MHD_YES;
     return well;
 }

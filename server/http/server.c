@@ -151,7 +151,13 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 
 /* ---- connections: each keeps who is at its other end, since every request wants to know */
 
-static struct http_peer *peer_of(const struct http_server *server, struct MHD_Connection *connection) {
+static struct tls_credentials *credentials_for(struct tls *tls, struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? tls_attach(tls, info->tls_session) : NULL;
+}
+
+static struct http_peer *peer_new(const struct http_server *server, struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     struct http_peer *peer = calloc(1, sizeof *peer);
@@ -161,7 +167,15 @@ static struct http_peer *peer_of(const struct http_server *server, struct MHD_Co
         http_address_of(info->client_addr, &peer->client.address);
     http_address_format(&peer->client.address, peer->client.text);
     peer->is_proxy = forwarded_trusts(server->settings, &peer->client.address);
+    if (server->settings->tls)
+        peer->credentials = credentials_for(server->settings->tls, connection);
     return peer;
+}
+
+static void peer_free(struct http_peer *peer) {
+    if (peer)
+        tls_release(peer->credentials);
+    free(peer);
 }
 
 /* For want of memory it is nobody's, which the limits count as one address. */
@@ -178,25 +192,30 @@ static void notice_connection(void *context, struct MHD_Connection *connection, 
     bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
     metric_change(&server->connections, begins ? 1 : -1);
     if (begins)
-        *peer = peer_of(server, connection);
+        *peer = peer_new(server, connection);
     else
-        free(*peer);
+        peer_free(*peer);
 }
 
 /* ---- start */
 
 bool http_server_start(struct http_server *server) {
-    if (!listen_on(server, server->settings))
+    const struct http_server_settings *settings = server->settings;
+    struct MHD_OptionItem more[TLS_OPTIONS];
+    tls_options(settings->tls, more);
+    if (!listen_on(server, settings))
         return false;
     note_address(server);
     server->daemon = MHD_start_daemon(
-        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, dispatch,
-        server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, server->listener,
-        MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, notice_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, server->settings->connection_limit,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings->idle_timeout,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+            (settings->tls ? MHD_USE_TLS : MHD_NO_FLAG),
+        0, NULL, NULL, dispatch, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+        MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server,
+        MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+        notice_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)settings->idle_timeout, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_ARRAY, more, MHD_OPTION_END);
     if (!server->daemon)
         log_error("cannot start libmicrohttpd");
     return server->daemon != NULL;

@@ -10,14 +10,17 @@
 #include "http/address.h"
 #include "http/lane.h"
 #include "http/route.h"
+#include "http/tls.h"
 
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 struct http_server_settings {
-    const char *listen; /* HOST:PORT; port 0: any that is free */
-    const char *option; /* where that was said, for the log */
+    const char *listen;             /* HOST:PORT; port 0: any that is free */
+    const char *option;             /* where that was said, for the log */
+    struct tls *tls;                /* NULL: plain HTTP */
+    const char *transport_security; /* the value of Strict-Transport-Security; NULL: none */
     const char *const *cors_origins;
     size_t cors_origin_count;
     const struct http_network *trusted_proxies; /* whose word on the client counts (http/forwarded.h) */

@@ -33,7 +33,8 @@ void http_server_count(struct http_server *server, int change);
 /* Who is at the other end of a connection. */
 struct http_peer {
     struct http_client client;
-    bool is_proxy; /* one of the configured ones: it tells on whose behalf it comes */
+    bool is_proxy;                       /* one of the configured ones: it tells on whose behalf it comes */
+    struct tls_credentials *credentials; /* NULL: plain HTTP */
 };
 
 /* Lives as long as the connection. */

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -206,8 +207,10 @@ class Server:
     and checks that it exited with 0, without a report of a sanitizer, and without a secret in its log."""
 
     def __init__(self, binary, database, *options, environment=None, listen="127.0.0.1:0",
-                 metrics_listen="127.0.0.1:0", drain_delay=0):
+                 metrics_listen="127.0.0.1:0", drain_delay=0, authority=None):
+        """With an authority (a file), it speaks TLS: `options` name its certificate and key."""
         self.binary, self.database = binary, database
+        self.scheme, self.verify = ("https", str(authority)) if authority else ("http", True)
         self.secrets = set()
         handle, self.log_path = tempfile.mkstemp(prefix="carbond-test-", suffix=".log")
         arguments = [str(binary), "serve", "--database-url", database.url, "--listen", listen,
@@ -222,10 +225,11 @@ class Server:
         try:
             line = until(self._listening, 30, "the server's line that it is listening")
             self.address = logged(line, "address")
-            self.url = f"http://{self.address}"
+            self.url = f"{self.scheme}://{self.address}"
             monitor = logged(line, "metrics")
             self.monitor_url = monitor and f"http://{monitor}"
-            until(lambda: requests.get(self.url + "/readyz", timeout=5).status_code == 200, 20, "/readyz")
+            until(lambda: requests.get(self.url + "/readyz", timeout=5, verify=self.verify).status_code == 200, 20,
+                  "/readyz")
         except BaseException:
             self.process.kill()
             self.process.wait()
@@ -248,6 +252,10 @@ class Server:
     def host_and_port(self):
         host, port = self.address.rsplit(":", 1)
         return host, int(port)
+
+    def tls_context(self):
+        """What a client of it trusts."""
+        return ssl.create_default_context(cafile=self.verify)
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
@@ -336,6 +344,7 @@ class Client:
         self.server, self.prefix = server, prefix
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = server.verify
         # Cookies that an answer sets are not sent by themselves: a client is whom the test says it is.
         self.session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
         self.session.headers.update(headers or {})
@@ -387,6 +396,8 @@ class RawConnection:
 
     def __init__(self, server):
         self.socket = socket.create_connection(server.host_and_port, timeout=20)
+        if server.scheme == "https":
+            self.socket = server.tls_context().wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""
 
     def __enter__(self):

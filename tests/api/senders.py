@@ -50,7 +50,9 @@ class Connection:
 
     def __init__(self, server, headers, timeout=30):
         self.headers = dict(headers)
-        self.connection = http.client.HTTPConnection(*server.host_and_port, timeout=timeout)
+        self.connection = (
+            http.client.HTTPSConnection(*server.host_and_port, timeout=timeout, context=server.tls_context())
+            if server.scheme == "https" else http.client.HTTPConnection(*server.host_and_port, timeout=timeout))
 
     def post(self, path, body, kind=JSON, packed=False):
         """Returns the status, the body and the headers of the answer."""
