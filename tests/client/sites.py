@@ -7,8 +7,8 @@ from tracker import Tracker
 class Site:
     """A server that can be stopped and started again at its address, with a project that a token may write to."""
 
-    def __init__(self, binary, database, *options):
-        self.binary, self.database, self.options = binary, database, options
+    def __init__(self, binary, database, *options, authority=None):
+        self.binary, self.database, self.options, self.authority = binary, database, options, authority
         self.server = self._serve("127.0.0.1:0")
         self.url = self.server.url
         world = harness.World(self.server)
@@ -18,11 +18,11 @@ class Site:
         self.token = world.project_token(self.admin, self.project)["token"]
 
     def _serve(self, listen):
-        return harness.Server(self.binary, self.database, *self.options, listen=listen)
+        return harness.Server(self.binary, self.database, *self.options, listen=listen, authority=self.authority)
 
     @property
     def address(self):
-        return self.url.removeprefix("http://")
+        return self.url.split("://")[1]
 
     def down(self):
         self.server.stop()
