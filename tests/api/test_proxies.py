@@ -110,10 +110,11 @@ def user(world):
     return world.user(password="correct horse")
 
 
-def cookie_from(server, user, headers):
-    """The attributes of the cookie that a session gets."""
+def cookie_from(server, user, headers, secure=False):
+    """The attributes of the cookie that a session gets; the sign-in page came from where the session is to be."""
     server.secrets.add(user.password)
-    response = harness.Client(server).request("POST", "/auth/login", 200, headers={"Origin": server.url, **headers},
+    origin = server.url.replace("http:", "https:") if secure else server.url
+    response = harness.Client(server).request("POST", "/auth/login", 200, headers={"Origin": origin, **headers},
                                               json={"email": user.email, "password": user.password})
     secret, *attributes = response.headers["Set-Cookie"].split("; ")
     server.secrets.add(re.sub("^[^=]*=", "", secret))
@@ -125,7 +126,7 @@ def cookie_from(server, user, headers):
                                            ("httpsx", False), ("", False)])
 def test_cookies_are_secure_over_tls(proxied, user, value, secure):
     headers = {} if value is None else {"X-Forwarded-Proto": value}
-    assert ("Secure" in cookie_from(proxied, user, headers)) == secure
+    assert ("Secure" in cookie_from(proxied, user, headers, secure)) == secure
 
 
 def test_tls_is_not_believed_of_others(direct, user):

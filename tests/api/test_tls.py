@@ -507,3 +507,7 @@ def test_samesite_none_wants_tls(carbond_binary, database, authority, certificat
                         authority=authority.file) as server:
         headers = harness.World(server).client(cookie="ses_wrong").get("/auth/logout").headers
         assert "SameSite=None" in headers["Set-Cookie"] and "; Secure" in headers["Set-Cookie"]
+    with harness.Server(carbond_binary, database, "--trusted-proxy", "127.0.0.1", "--cookie-samesite", "none") as server:
+        client = harness.World(server).client(cookie="ses_wrong")
+        headers = client.get("/auth/logout", headers={"X-Forwarded-Proto": "https"}).headers
+        assert "SameSite=None" in headers["Set-Cookie"] and "; Secure" in headers["Set-Cookie"]
