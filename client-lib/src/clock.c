@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <time.h>
 
+_Static_assert(sizeof(time_t) == 8,
+               "years beyond 2038: 32-bit systems need -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64");
+
 #define SECOND INT64_C(1000000)
 
 static const int64_t FIRST = INT64_C(-62135596800) * SECOND;             /* 0001-01-01T00:00:00Z */

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "record.h"
+#include "versioned.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -85,18 +86,23 @@ static json_t *make_object(const carbond_run_info *info, const char *id, const c
     return NULL;
 }
 
-int creation_make(struct creation *creation, const carbond_run_info *info, const char *experiment_id,
+static bool read_info(const carbond_run_info *from, carbond_run_info *to) {
+    carbond_run_info_init(to, sizeof *to);
+    return !from ||
+           read_versioned(to, sizeof *to, from, from->size, FIRST_SIZE(carbond_run_info, ram_total_size));
+}
+
+int creation_make(struct creation *creation, const carbond_run_info *given, const char *experiment_id,
                   struct id_maker *ids) {
-    carbond_run_info none;
-    carbond_run_info_init(&none, sizeof none);
-    if (!info)
-        info = &none;
+    carbond_run_info known, *info = &known;
+    if (!read_info(given, info))
+        return CARBOND_INVALID;
     const char *experiment = info->experiment_id ? info->experiment_id : experiment_id;
     int64_t start = info->timestamp != 0 ? info->timestamp : clock_wall();
     char id[ID_TEXT_SIZE], timestamp[CLOCK_TEXT_SIZE];
     struct id parsed;
     if (!experiment || !id_parse(experiment, &parsed) || !clock_is_writable(start) ||
-        (info->id && !id_parse(info->id, &creation->id)))
+        info->ram_total_size < 0 || (info->id && !id_parse(info->id, &creation->id)))
         return CARBOND_INVALID;
     if (!info->id)
         creation->id = id_new(ids);

@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "number.h"
+#include "versioned.h"
 
 #include <math.h>
 #include <string.h>
@@ -48,15 +49,16 @@ void carbond_emission_init(carbond_emission *emission, size_t size) {
     memcpy(emission, &fresh, size < sizeof fresh ? size : sizeof fresh);
 }
 
-static const double *number_of(const carbond_emission *emission, size_t i) {
+/* One that a later header has added is unknown to programs that were compiled with an earlier one. */
+static double number_of(const carbond_emission *emission, size_t i) {
     const void *place = (const char *)emission + NUMBERS[i].offset;
-    return place;
+    return NUMBERS[i].offset < emission->size ? *(const double *)place : NAN;
 }
 
 /* This is the way of every emission: a number is read where it lies, and compared twice. */
 static bool read_numbers(const carbond_emission *from, double *numbers) {
     for (size_t i = 0; i < EMISSION_NUMBERS; i++) {
-        double number = *number_of(from, i);
+        double number = number_of(from, i);
         if (number < 0 || number > NUMBERS[i].most)
             return false;
         numbers[i] = number;
@@ -65,7 +67,7 @@ static bool read_numbers(const carbond_emission *from, double *numbers) {
 }
 
 bool emission_read(const carbond_emission *from, struct emission *to) {
-    if (!from || from->size < sizeof *from)
+    if (!from || from->size < FIRST_SIZE(carbond_emission, wue))
         return false;
     to->has_id = from->id != NULL;
     if (to->has_id && !id_parse(from->id, &to->id))

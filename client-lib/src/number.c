@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __SIZEOF_INT128__
+
 /* 17 significant digits say which double it is. An emission has a dozen numbers, so they are made by exact integer
  * arithmetic where 128 bits are enough: from about 1e-11 to 1e16. printf does the rest. */
 
@@ -98,15 +100,31 @@ static size_t print_digits(uint64_t digits, int power, char *text) {
     return (size_t)(at - text);
 }
 
-size_t number_print(double number, char text[NUMBER_SIZE]) {
+/* 0 where that takes more than 128 bits. */
+static size_t print_quickly(double number, char *text) {
     uint64_t digits;
     int power;
+    return find_digits(number, &digits, &power) ? print_digits(digits, power, text) : 0;
+}
+
+#else /* a machine of 32 bits */
+
+static size_t print_quickly(double number, char *text) {
+    (void)number;
+    (void)text;
+    return 0;
+}
+
+#endif
+
+size_t number_print(double number, char text[NUMBER_SIZE]) {
     if (number == 0) {
         text[0] = '0';
         return 1;
     }
-    if (find_digits(number, &digits, &power))
-        return print_digits(digits, power, text);
+    size_t printed = print_quickly(number, text);
+    if (printed > 0)
+        return printed;
     int length = snprintf(text, NUMBER_SIZE, "%.17g", number);
     /* Where the program's locale writes a comma. */
     char *comma = memchr(text, ',', (size_t)length);

@@ -2,6 +2,7 @@
 
 #include "config_file.h"
 #include "id.h"
+#include "versioned.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -140,16 +141,18 @@ static void set_from_text(struct resolving *resolving, const struct setting *set
 
 /* -- where values come from ---------------------------------------------------------------------------------------------- */
 
+bool options_read(const carbond_options *from, carbond_options *to) {
+    carbond_options_init(to, sizeof *to);
+    bool good =
+        !from || read_versioned(to, sizeof *to, from, from->size, FIRST_SIZE(carbond_options, log_user));
+    to->size = sizeof *to;
+    return good;
+}
+
 /* The texts of the program are copied; those that it left out stay NULL. */
-static int copy_given(struct resolving *resolving, const carbond_options *given) {
+static void copy_given(struct resolving *resolving, const carbond_options *given) {
     carbond_options *options = resolving->options;
-    *options = (carbond_options){.size = sizeof *options};
-    if (!given)
-        return CARBOND_OK;
-    if (given->size < sizeof *given)
-        return CARBOND_INVALID;
     *options = *given;
-    options->size = sizeof *options;
     for (size_t i = 0; i < SETTINGS_COUNT; i++)
         if (SETTINGS[i].kind == TEXT)
             *(char **)place_of(options, &SETTINGS[i]) = NULL;
@@ -159,7 +162,6 @@ static int copy_given(struct resolving *resolving, const carbond_options *given)
         if (text)
             set_text(resolving, &SETTINGS[i], text);
     }
-    return resolving->result;
 }
 
 static void take_environment(struct resolving *resolving) {
@@ -252,7 +254,7 @@ static bool is_printable(const char *text, size_t most) {
     return length > 0 && length <= most;
 }
 
-int options_is_token(const char *token) {
+bool options_is_token(const char *token) {
     return is_printable(token, TOKEN_MOST);
 }
 
@@ -309,8 +311,7 @@ void options_destroy(carbond_options *options) {
 
 int options_resolve(const carbond_options *given, struct log *log, carbond_options *options) {
     struct resolving resolving = {options, log, CARBOND_OK};
-    if (copy_given(&resolving, given) == CARBOND_INVALID)
-        return CARBOND_INVALID;
+    copy_given(&resolving, given);
     take_environment(&resolving);
     take_config_files(&resolving);
     take_defaults(&resolving);
