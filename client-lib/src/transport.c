@@ -96,6 +96,7 @@ static bool prepare_channel(struct transport *transport, struct channel *channel
     } numbers[] = {
         {CURLOPT_POST, 1},
         {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_QUICK_EXIT, 1}, /* whoever closes does not wait for a name server */
         {CURLOPT_FOLLOWLOCATION, 0},
         {CURLOPT_SSL_VERIFYPEER, 1},
         {CURLOPT_SSL_VERIFYHOST, 2},
