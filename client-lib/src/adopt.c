@@ -136,6 +136,7 @@ static bool place_file(struct adoption *adoption, const char *name, const struct
     segment->records = survey->records;
     segment->emissions = survey->emissions;
     segment->age_from = age_from(survey->made);
+    segment->adopted = true;
     close(segment->fd);
     segment->fd = -1;
     int problem = move_in(adoption, name);
@@ -192,11 +193,13 @@ static void reserve_numbers(struct spool *spool, const struct listing *listing) 
 
 static void leave_orphan(struct adoption *adoption, const char *name) {
     struct spool *spool = adoption->spool;
+    pthread_mutex_lock(adoption->lock);
     if (directory_holds_only_lock(spool->orphan) && unlinkat(spool->orphan, "lock", 0) == 0)
         unlinkat(adoption->root, name, AT_REMOVEDIR);
     close(spool->orphan);
     close(spool->orphan_lock);
     spool->orphan = spool->orphan_lock = -1;
+    pthread_mutex_unlock(adoption->lock);
 }
 
 /* Where the segments will be: a directory of its own, or the orphan's. */
@@ -244,6 +247,11 @@ static void adopt_directory(struct adoption *adoption, const char *name) {
 
 /* -- all of them --------------------------------------------------------------------------------------------------------- */
 
+/* The spool's own may be closed meanwhile, when somebody has removed the directory. Under the client's lock. */
+static int copy_root(const struct spool *spool) {
+    return spool->root < 0 ? -1 : fcntl(spool->root, F_DUPFD_CLOEXEC, 0);
+}
+
 static bool is_spool_name(const char *name, uint32_t *server) {
     struct id id;
     char again[9];
@@ -267,8 +275,10 @@ static void visit_root(void *context, const char *name) {
     }
     if (server != spool->server && !spool->adopt_all)
         return;
-    /* Its own directory is locked like any other's: EWOULDBLOCK. */
+    /* Its own directory is locked like any other's: EWOULDBLOCK. A fork meanwhile would give the child the orphan's lock. */
+    pthread_mutex_lock(adoption->lock);
     int problem = directory_take(adoption->root, name, &spool->orphan, &spool->orphan_lock);
+    pthread_mutex_unlock(adoption->lock);
     if (problem == 0)
         adopt_directory(adoption, name);
     else if (problem != EWOULDBLOCK && problem != ENOENT)
@@ -282,13 +292,58 @@ void spool_adopt(struct spool *spool, pthread_mutex_t *client_lock) {
     int problem = spool_open_root(spool);
     if (problem != 0)
         spool_note_disk(spool, problem);
-    int root = adoption.root = spool->root;
+    adoption.root = copy_root(spool);
     pthread_mutex_unlock(client_lock);
-    if (root < 0 || !segment_reader_init(&adoption.reader))
-        return;
-    atomic_store(&spool->counters->foreign_files, 0); /* those that are there now */
-    directory_each(root, visit_root, &adoption);
-    segment_reader_destroy(&adoption.reader);
+    if (adoption.root >= 0 && segment_reader_init(&adoption.reader)) {
+        atomic_store(&spool->counters->foreign_files, 0); /* those that are there now */
+        directory_each(adoption.root, visit_root, &adoption);
+        segment_reader_destroy(&adoption.reader);
+    }
+    if (adoption.root >= 0)
+        close(adoption.root);
+}
+
+/* -- giving back --------------------------------------------------------------------------------------------------------- */
+
+static struct segment *next_to_give_back(struct segment *segment) {
+    while (segment && (!segment->adopted || segment->holders > 0))
+        segment = segment->next;
+    return segment;
+}
+
+static bool give_back_to(struct spool *spool, struct segment *segment, int directory) {
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(segment->number, name);
+    if (renameat(spool->directory, name, directory, name) != 0)
+        return false;
+    uint64_t emissions = segment->emissions - segment->emissions_settled;
+    atomic_fetch_sub(&spool->counters->found, emissions);
+    spool_take_out(spool, segment);
+    segment_free(segment);
+    return true;
+}
+
+bool spool_give_back(struct spool *spool) {
+    struct segment *segment = next_to_give_back(spool->first);
+    char name[SPOOL_NAME_SIZE];
+    int directory, lock;
+    if (!segment)
+        return false;
+    spool_make_name(spool, name);
+    if (directory_make_locked(spool->root, name, &directory, &lock) != 0)
+        return false; /* it stays here */
+    bool given = true;
+    while (segment && given) {
+        struct segment *next = next_to_give_back(segment->next);
+        given = give_back_to(spool, segment, directory);
+        segment = next;
+    }
+    if (spool->fsync != CARBOND_FSYNC_NONE)
+        directory_sync(directory);
+    log_write(spool->log, CARBOND_LOG_INFO, "what was adopted is left to others, since the token is refused");
+    close(directory);
+    close(lock);
+    return true;
 }
 
 /* -- looking for a run --------------------------------------------------------------------------------------------------- */
@@ -332,11 +387,13 @@ static void look_into_spool(void *context, const char *name) {
 
 bool spool_somebody_creates(const struct spool *spool, pthread_mutex_t *client_lock, const struct id *run) {
     pthread_mutex_lock(client_lock);
-    struct search search = {.run = run, .root = spool->root};
+    struct search search = {.run = run, .root = copy_root(spool)};
     pthread_mutex_unlock(client_lock);
-    if (search.root < 0 || !segment_reader_init(&search.reader))
-        return false;
-    directory_each(search.root, look_into_spool, &search);
-    segment_reader_destroy(&search.reader);
+    if (search.root >= 0 && segment_reader_init(&search.reader)) {
+        directory_each(search.root, look_into_spool, &search);
+        segment_reader_destroy(&search.reader);
+    }
+    if (search.root >= 0)
+        close(search.root);
     return search.found;
 }

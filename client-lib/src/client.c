@@ -41,11 +41,8 @@ static struct carbond_client *new_client(const carbond_options *options) {
     struct carbond_client *client = calloc(1, sizeof *client);
     if (!client)
         return NULL;
-    if (options && options->size >= sizeof *options)
-        log_init(&client->log, options->log, options->log_user,
-                 options->log_level ? options->log_level : CARBOND_LOG_INFO);
-    else
-        log_init(&client->log, NULL, NULL, 0);
+    log_init(&client->log, options->log, options->log_user,
+             options->log_level ? options->log_level : CARBOND_LOG_INFO);
     pthread_mutex_init(&client->lock, NULL);
     client_init_condition(&client->progress);
     sync_init(&client->sync);
@@ -68,6 +65,7 @@ static void configure_spool(struct carbond_client *client) {
         .client = client,
         .ids = &client->ids,
     };
+    client->searches_wanted = 1;
 }
 
 /* What needs memory, and then the thread. */
@@ -90,10 +88,13 @@ int carbond_open(const carbond_options *options, carbond_client **client) {
     if (!client)
         return CARBOND_INVALID;
     *client = NULL;
-    struct carbond_client *made = new_client(options);
+    carbond_options given;
+    if (!options_read(options, &given))
+        return CARBOND_INVALID;
+    struct carbond_client *made = new_client(&given);
     if (!made)
         return CARBOND_NO_MEMORY;
-    int result = options_resolve(options, &made->log, &made->options);
+    int result = options_resolve(&given, &made->log, &made->options);
     if (result == CARBOND_OK)
         result = furnish(made);
     if (result != CARBOND_OK) {
@@ -106,12 +107,20 @@ int carbond_open(const carbond_options *options, carbond_client **client) {
 }
 
 /* What is left in memory when the disk does not take it. */
-static uint64_t count_lost(struct carbond_client *client) {
-    uint64_t lost = ring_length(client->ring);
-    for (const struct segment *segment = client->spool.first; segment; segment = segment->next)
-        if (segment->in_memory)
-            lost += segment->emissions - segment->emissions_settled;
-    return lost;
+struct loss {
+    uint64_t emissions, runs; /* of runs, their creations */
+};
+
+static struct loss count_loss(struct carbond_client *client) {
+    struct loss loss = {.emissions = ring_length(client->ring)};
+    for (const struct segment *segment = client->spool.first; segment; segment = segment->next) {
+        uint32_t emissions = segment->emissions - segment->emissions_settled;
+        if (!segment->in_memory)
+            continue;
+        loss.emissions += emissions;
+        loss.runs += segment->records - segment->settled - emissions;
+    }
+    return loss;
 }
 
 int carbond_close(carbond_client *client) {
@@ -125,14 +134,16 @@ int carbond_close(carbond_client *client) {
     spool_recover(&client->spool);
     client_drain(client);
     spool_write_runs(&client->spool);
-    uint64_t lost = count_lost(client);
+    struct loss loss = count_loss(client);
+    bool lost = loss.emissions + loss.runs > 0;
     spool_destroy(&client->spool);
     pthread_mutex_unlock(&client->lock);
-    if (lost > 0)
-        log_write(&client->log, CARBOND_LOG_ERROR, "%" PRIu64 " emissions are lost: the disk refuses them",
-                  lost);
+    if (lost)
+        log_write(&client->log, CARBOND_LOG_ERROR,
+                  "%" PRIu64 " emissions are lost, and %" PRIu64 " creations of runs: the disk refuses them",
+                  loss.emissions, loss.runs);
     free_client(client);
-    return lost > 0 ? CARBOND_LOST : CARBOND_OK;
+    return lost ? CARBOND_LOST : CARBOND_OK;
 }
 
 /* -- the background thread ------------------------------------------------------------------------------------------------- */
@@ -257,11 +268,11 @@ int carbond_emit_sync(carbond_run *run, const carbond_emission *emission) {
 /* -- runs ------------------------------------------------------------------------------------------------------------------ */
 
 int carbond_run_start(carbond_client *client, const carbond_run_info *info, carbond_run **run) {
-    if (!client || !run || (info && info->size < sizeof *info))
+    if (!client || !run)
         return CARBOND_INVALID;
     *run = NULL;
     if (!client_revive(client))
-        return CARBOND_NO_MEMORY;
+        return CARBOND_SYSTEM;
     struct creation creation;
     pthread_mutex_lock(&client->lock);
     int result = creation_make(&creation, info, client->options.experiment_id, &client->ids);
@@ -291,7 +302,10 @@ int carbond_run_start(carbond_client *client, const carbond_run_info *info, carb
 
 int carbond_run_resume(carbond_client *client, const char *run_id, carbond_run **run) {
     struct id id;
-    if (!client || !run || !run_id || !id_parse(run_id, &id))
+    if (!client || !run)
+        return CARBOND_INVALID;
+    *run = NULL;
+    if (!run_id || !id_parse(run_id, &id))
         return CARBOND_INVALID;
     pthread_mutex_lock(&client->lock);
     *run = runs_get(&client->runs, client, &id);
@@ -304,7 +318,7 @@ int carbond_run_resume(carbond_client *client, const char *run_id, carbond_run *
 }
 
 const char *carbond_run_id(const carbond_run *run) {
-    return run->text;
+    return run ? run->text : NULL;
 }
 
 void carbond_run_free(carbond_run *run) {
@@ -321,7 +335,7 @@ void carbond_run_free(carbond_run *run) {
 /* Until something happens, or the time is over; a second at most, so that a disk that takes more is noticed. */
 static void wait_for_progress(struct carbond_client *client, int64_t left) {
     struct timespec until;
-    int64_t pause = left < 0 || left > 1000 ? 1000 : left;
+    int64_t pause = left > 1000 ? 1000 : left;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(pause / 1000);
     until.tv_nsec += (long)(pause % 1000) * 1000000;
@@ -335,7 +349,8 @@ static void wait_for_progress(struct carbond_client *client, int64_t left) {
 /* Under the lock. Everything accepted so far is in the segments up to `*last` once the ring is empty; new emissions go to
  * later ones. */
 static bool find_last(struct carbond_client *client, uint64_t *last) {
-    if (!client->adopted || client_drain(client) == CARBOND_FULL || client->spool.unwritten_runs)
+    if (client->searches_done != client->searches_wanted || client_drain(client) == CARBOND_FULL ||
+        client->spool.unwritten_runs)
         return false;
     spool_roll(&client->spool);
     *last = client->spool.next_number - 1;
@@ -348,10 +363,30 @@ static bool is_settled(struct carbond_client *client, uint64_t last) {
            (first->in_memory && first->settled == first->records); /* it is not rolled: it stays */
 }
 
+/* Whether nothing is left at all. Nothing is written, begun or hurried by asking, however often it is asked. */
+static bool is_done(struct carbond_client *client) {
+    pthread_mutex_lock(&client->lock);
+    bool done = client->searches_done == client->searches_wanted && ring_length(client->ring) == 0 &&
+                !client->spool.unwritten_runs;
+    for (const struct segment *segment = client->spool.first; done && segment; segment = segment->next)
+        done = segment->settled >= segment->records;
+    pthread_mutex_unlock(&client->lock);
+    return done;
+}
+
+static int64_t deadline_of(int64_t timeout) {
+    int64_t now = clock_monotonic();
+    return timeout < INT64_MAX - now ? now + timeout : INT64_MAX;
+}
+
 int carbond_flush(carbond_client *client, int64_t timeout) {
-    if (!client || !client_revive(client))
+    if (!client)
         return CARBOND_INVALID;
-    int64_t deadline = clock_monotonic() + (timeout > 0 ? timeout : 0);
+    if (!client_revive(client))
+        return CARBOND_SYSTEM;
+    if (timeout == 0)
+        return is_done(client) ? CARBOND_OK : CARBOND_TIMEOUT;
+    int64_t deadline = deadline_of(timeout);
     uint64_t last = 0;
     bool found = false, settled = false;
     pthread_mutex_lock(&client->lock);
@@ -360,8 +395,8 @@ int carbond_flush(carbond_client *client, int64_t timeout) {
     for (;;) {
         found = found || find_last(client, &last);
         settled = found && is_settled(client, last);
-        int64_t left = timeout < 0 ? -1 : deadline - clock_monotonic();
-        if (settled || left == 0 || (timeout >= 0 && left < 0))
+        int64_t left = timeout < 0 ? INT64_MAX : deadline - clock_monotonic();
+        if (settled || left <= 0)
             break;
         wake(client, &client->idle);
         wait_for_progress(client, left);
@@ -371,14 +406,17 @@ int carbond_flush(carbond_client *client, int64_t timeout) {
 }
 
 int carbond_set_token(carbond_client *client, const char *token) {
-    if (!client || (token && !options_is_token(token)) || !client_revive(client))
+    if (!client || (token && !options_is_token(token)))
         return CARBOND_INVALID;
+    if (!client_revive(client))
+        return CARBOND_SYSTEM;
     char *copy = token ? strdup(token) : NULL;
     if (token && !copy)
         return CARBOND_NO_MEMORY;
     pthread_mutex_lock(&client->lock);
     free(client->token);
     client->token = copy;
+    client->searches_wanted++; /* what was left to others, since the old one was refused */
     atomic_store(&client->hurried, true);
     sender_wake(client->sender);
     pthread_mutex_unlock(&client->lock);
@@ -388,6 +426,9 @@ int carbond_set_token(carbond_client *client, const char *token) {
 /* -- statistics ------------------------------------------------------------------------------------------------------------ */
 
 void carbond_get_stats(carbond_client *client, carbond_stats *stats, size_t size) {
+    memset(stats, 0, size);
+    if (!client)
+        return;
     struct counters *counters = &client->counters;
     pthread_mutex_lock(&client->lock);
     uint64_t pending = client->spool.pending + ring_length(client->ring);
@@ -419,6 +460,5 @@ void carbond_get_stats(carbond_client *client, carbond_stats *stats, size_t size
         .disk_errno = disk_errno,
         .server = atomic_load(&client->server),
     };
-    memset(stats, 0, size);
     memcpy(stats, &fresh, size < sizeof fresh ? size : sizeof fresh);
 }

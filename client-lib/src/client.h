@@ -29,8 +29,9 @@ struct carbond_client {
     struct id_maker ids;
     struct spool spool;
     struct runs runs;
-    char *token;  /* or NULL */
-    bool adopted; /* what was there at the start has been found */
+    char *token; /* or NULL */
+    /* Searches for what other processes left: one at the start, and one with each new token. Others are not waited for. */
+    unsigned searches_wanted, searches_done;
 
     struct sync sync;
     struct sender *sender; /* of this process; NULL after fork(), until the first call */

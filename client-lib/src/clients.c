@@ -11,6 +11,9 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { EXIT_PATIENCE = 5 /* s */ };
 
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER; /* taken before any other */
 static struct carbond_client *all;
@@ -53,7 +56,7 @@ static void begin_anew(struct carbond_client *client) {
     client->spool.unwritten_runs = false;
     client->ids =
         (struct id_maker){.last = client->ids.last}; /* no random bytes that the parent draws as well */
-    client->adopted = false;
+    client->searches_wanted++;
     sync_forget(&client->sync, client->spool.appended);
     client_init_condition(&client->progress);
     atomic_store(&client->running, false);
@@ -70,11 +73,19 @@ static void in_child(void) {
     pthread_mutex_unlock(&all_lock);
 }
 
-/* Other threads may still call the library: nothing is freed. A lock that is taken may be so by the thread that exits. */
+/* Whoever holds it lets go of it soon, unless it is the very thread that exits, from within the log callback. */
+static bool lock_at_exit(pthread_mutex_t *lock) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += EXIT_PATIENCE;
+    return pthread_mutex_timedlock(lock, &until) == 0;
+}
+
+/* Other threads may still call the library: nothing is freed. */
 static void at_exit(void) {
     pthread_mutex_lock(&all_lock);
     for (struct carbond_client *client = all; client; client = client->next) {
-        if (pthread_mutex_trylock(&client->lock) != 0)
+        if (!lock_at_exit(&client->lock))
             continue;
         struct sender *sender = client->sender;
         client_drain(client);

@@ -51,11 +51,15 @@ int directory_make_below(int parent, const char *name) {
     return openat(parent, name, OPEN_DIRECTORY | O_NOFOLLOW);
 }
 
-/* Whether the path still leads to what is open: its last owner may have removed it just before. */
-static bool is_in_place(int directory, const char *name, int fd) {
+/* Its last owner may have removed it just before, or somebody with a broom. */
+bool directory_is(int parent, const char *name, int fd) {
     struct stat there, here;
-    return fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &here) == 0 &&
+    return fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &here) == 0 &&
            there.st_ino == here.st_ino && there.st_dev == here.st_dev;
+}
+
+int directory_sync(int directory) {
+    return fsync(directory) == 0 || errno == EINVAL ? 0 : errno;
 }
 
 static int lock_in(int directory, int flags, int *lock) {
@@ -63,7 +67,7 @@ static int lock_in(int directory, int flags, int *lock) {
     if (*lock < 0)
         return errno;
     int problem = flock(*lock, LOCK_EX | LOCK_NB) != 0 ? errno : 0;
-    if (problem == 0 && !is_in_place(directory, "lock", *lock))
+    if (problem == 0 && !directory_is(directory, "lock", *lock))
         problem = EWOULDBLOCK;
     if (problem != 0) {
         close(*lock);

@@ -21,3 +21,9 @@ int directory_make_below(int parent, const char *name);
 bool directory_each(int directory, void (*visit)(void *context, const char *name), void *context);
 
 bool directory_holds_only_lock(int directory);
+
+/* Whether a name in a directory still leads to what is open. */
+bool directory_is(int parent, const char *name, int fd);
+
+/* Forces the names in it to the disk, where the file system knows how. 0, or an errno. */
+int directory_sync(int directory);

@@ -52,9 +52,20 @@ void lane_destroy(struct lane *lane) {
     segment_reader_destroy(&lane->reader);
 }
 
+static void forget_waiting(void *context, struct carbond_run *run) {
+    const struct lane *lane = context;
+    if (run->lane == lane->number)
+        run->waiting = false;
+}
+
+/* From the beginning: what was passed over comes first. */
 static void rewind_lane(struct lane *lane) {
+    struct carbond_client *client = lane->out->client;
     lane->deferred = 0;
     lane->from = (struct lane_place){0};
+    pthread_mutex_lock(&client->lock);
+    runs_each(&client->runs, forget_waiting, lane);
+    pthread_mutex_unlock(&client->lock);
 }
 
 static void defer(struct lane *lane, int64_t due) {
@@ -76,7 +87,7 @@ enum verdict {
 static struct carbond_run *find_run(struct lane *lane, const struct id *id) {
     struct carbond_client *client = lane->out->client;
     if (lane->last_run && id_equal(&lane->last_run->id, id))
-        return (struct carbond_run *)lane->last_run;
+        return lane->last_run;
     pthread_mutex_lock(&client->lock);
     struct carbond_run *run = runs_get(&client->runs, client, id);
     if (run && run->state == RUN_UNKNOWN)
@@ -94,13 +105,14 @@ static bool is_deferred(struct lane *lane, const struct carbond_run *run, int64_
     return pause > 0;
 }
 
-static enum verdict judge_run(struct lane *lane, const struct carbond_run *run, const struct record *record,
+static enum verdict judge_run(struct lane *lane, struct carbond_run *run, const struct record *record,
                               int64_t now) {
     /* A plain CodeCarbon server would make another run of it. */
     bool is_known = run->has_remote || (run->state == RUN_CREATED && record->dropped <= run->told);
     if (is_known || run->state == RUN_REFUSED)
         return DONE;
-    return is_deferred(lane, run, now) ? PASS : CREATE;
+    run->waiting = is_deferred(lane, run, now);
+    return run->waiting ? PASS : CREATE;
 }
 
 static enum verdict judge_emission(struct lane *lane, const struct carbond_run *run, int64_t now) {

@@ -20,6 +20,7 @@ struct outbound {
     struct transport *transport;
     struct backoff backoff; /* the server's trouble, which all share */
     int server;             /* enum carbond_server: whose language is spoken */
+    bool token_refused;     /* by the last answer that said anything about it */
     bool told;              /* the options say so: it is never changed */
     bool runs_proven;       /* POST /runs (or /run) has succeeded: a 404 there means the experiment */
     bool emissions_proven;  /* the same of emissions */
@@ -56,7 +57,7 @@ struct lane {
     int status;                /* LANE_PROBING: of the answer that is in doubt */
     char *detail;              /* LANE_PROBING: of the same */
     int64_t deferred; /* monotonic clock: when something that was passed over is due; 0: nothing was */
-    const struct carbond_run *last_run; /* the last one that was looked up */
+    struct carbond_run *last_run; /* the last one that was looked up */
 };
 
 /* False when out of memory. */

@@ -51,6 +51,7 @@ static void tell_link(struct lane *lane, enum outcome outcome, const struct repl
 static void fail(struct lane *lane, enum outcome outcome, const struct reply *reply, int64_t now) {
     struct outbound *out = lane->out;
     tell_link(lane, outcome, reply);
+    out->token_refused |= reply->status == 401; /* 403 may be about one experiment alone */
     count(&out->client->counters.retries, 1);
     backoff_fail(&out->backoff, now, reply->retry_after, next_random(out));
     atomic_store(&out->client->retry_at, out->backoff.due);
@@ -58,6 +59,7 @@ static void fail(struct lane *lane, enum outcome outcome, const struct reply *re
 
 static void succeed(struct lane *lane, const struct reply *reply) {
     tell_link(lane, OUTCOME_DONE, reply);
+    lane->out->token_refused = false;
     backoff_reset(&lane->out->backoff);
     atomic_store(&lane->out->client->retry_at, 0);
 }
@@ -108,7 +110,6 @@ static void creation_done(struct lane *lane, const struct reply *reply, int64_t 
     dialect_note_creation(out, keeps_id);
     pthread_mutex_lock(&client->lock);
     run->state = RUN_CREATED;
-    run->waiting = false;
     backoff_reset(&run->backoff);
     if (lane->dropped > run->told)
         run->told = lane->dropped;
@@ -134,13 +135,11 @@ static void creation_refused(struct lane *lane, int status, const char *detail, 
     bool written = refusal && spool_reject(&client->spool, &record, status, detail ? detail : "null");
     if (written) {
         run->state = RUN_REFUSED;
-        run->waiting = false;
         backoff_reset(&run->backoff);
         run->refusal_status = status;
         free(run->refusal);
         run->refusal = refusal;
     } else {
-        run->waiting = true;
         free(refusal);
     }
     pthread_mutex_unlock(&client->lock);
@@ -168,10 +167,8 @@ static void creation_answered(struct lane *lane, const struct reply *reply, int6
         return;
     case OUTCOME_UNAUTHORIZED:
         /* 403 may be about this run's experiment alone: it waits longer than the others. */
-        if (reply->status == 403) {
-            lane->run->waiting = true;
+        if (reply->status == 403)
             delay_run(lane, lane->run, now);
-        }
         break;
     case OUTCOME_LATER:
     case OUTCOME_STRANGE: break;

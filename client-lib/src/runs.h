@@ -28,7 +28,7 @@ struct carbond_run {
     unsigned held;      /* how many handles of it the program has */
     unsigned char lane; /* who sends it: one request at a time, so that a run's emissions stay in order */
     enum run_state state;
-    bool waiting;   /* its creation could not be sent yet, for a reason of its own: nor can its emissions */
+    bool waiting;   /* its creation was passed over: so are its emissions, until the lane begins anew */
     bool missing;   /* the server answered 404 to an emission, though its creation was not sent from here */
     char *creation; /* the body of POST /runs; NULL where this process has only read it in the spool */
     size_t creation_length;

@@ -27,14 +27,16 @@ enum {
 
 struct segment {
     struct segment *next;
-    uint64_t number;  /* its place among the others, and its name */
-    int fd;           /* -1: not open */
-    unsigned holders; /* who reads it; the file is open while there are any */
-    bool in_memory;   /* a file without a name, since the disk refuses one */
-    bool damaged;     /* set aside, and not deleted, when it is settled */
-    bool removed;     /* no longer part of the spool: the last holder frees it */
-    int64_t age_from; /* monotonic clock: when it was made */
-    uint64_t size;    /* bytes up to the end of the last whole record */
+    uint64_t number;     /* its place among the others, and its name */
+    int fd;              /* -1: not open */
+    unsigned holders;    /* who reads it; the file is open while there are any */
+    bool in_memory;      /* a file without a name, since the disk refuses one */
+    bool adopted;        /* left by another process */
+    bool damaged;        /* set aside, and not deleted, when it is settled */
+    bool removed;        /* no longer part of the spool: it ends when its last holder lets go of it */
+    const char *dropped; /* why it was removed with what was pending in it; or NULL */
+    int64_t age_from;    /* monotonic clock: when it was made */
+    uint64_t size;       /* bytes up to the end of the last whole record */
     uint32_t records, settled;
     uint32_t emissions, emissions_settled;
     unsigned char *bits; /* of each record, whether it is settled; NULL: of none */

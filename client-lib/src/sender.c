@@ -45,14 +45,23 @@ static void hurry(struct sender *sender, int64_t now) {
     sender->next_drain = now;
 }
 
+/* While its own token is refused, it holds what others left every other time only: they may have a better one. */
 static void adopt(struct sender *sender, int64_t now) {
     struct carbond_client *client = sender->client;
-    if (now < sender->next_adoption)
+    pthread_mutex_lock(&client->lock);
+    unsigned wanted = client->searches_wanted;
+    bool afresh = wanted != client->searches_done;
+    bool due = afresh || now >= sender->next_adoption;
+    sender->out.token_refused &= !afresh;
+    bool adopts = due && !(sender->out.token_refused && spool_give_back(&client->spool));
+    pthread_mutex_unlock(&client->lock);
+    if (due)
+        sender->next_adoption = now + ADOPT_EVERY;
+    if (!adopts)
         return;
     spool_adopt(&client->spool, &client->lock);
-    sender->next_adoption = now + ADOPT_EVERY;
     pthread_mutex_lock(&client->lock);
-    client->adopted = true;
+    client->searches_done = wanted;
     pthread_cond_broadcast(&client->progress);
     pthread_mutex_unlock(&client->lock);
 }
@@ -121,11 +130,13 @@ static int64_t next_due(struct sender *sender, int64_t now) {
     int64_t due = sender->next_adoption;
     pthread_mutex_lock(&client->lock);
     bool has_segments = client->spool.first != NULL;
-    bool has_trouble = client->spool.disk_errno != 0 && has_segments;
+    int64_t disk_retry = client->spool.disk_retry;
     bool has_runs = client->spool.unwritten_runs;
     pthread_mutex_unlock(&client->lock);
-    if (ring_length(client->ring) > 0 || has_trouble || has_runs)
+    if (ring_length(client->ring) > 0 || has_runs)
         sooner(&due, sender->next_drain);
+    if (disk_retry != 0)
+        sooner(&due, disk_retry > sender->next_drain ? disk_retry : sender->next_drain);
     if (has_segments && !is_sending(sender))
         sooner(&due, sender->idle_since + IDLE_FOR > now ? sender->idle_since + IDLE_FOR : due);
     int64_t pause = backoff_pause(&sender->out.backoff, now);

@@ -33,14 +33,24 @@ bool spool_init(struct spool *spool) {
     return false;
 }
 
+static void close_file(int *file) {
+    if (*file >= 0)
+        close(*file);
+    *file = -1;
+}
+
+/* The lock is let go of last. */
+static void close_place(struct spool *spool) {
+    close_file(&spool->rejected);
+    close_file(&spool->directory);
+    close_file(&spool->lock);
+}
+
 static void close_all(struct spool *spool) {
-    int *const files[] = {&spool->rejected, &spool->directory,   &spool->root,
-                          &spool->orphan,   &spool->orphan_lock, &spool->lock};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        if (*files[i] >= 0)
-            close(*files[i]);
-        *files[i] = -1;
-    }
+    close_place(spool);
+    close_file(&spool->orphan);
+    close_file(&spool->orphan_lock);
+    close_file(&spool->root);
 }
 
 static void free_segments(struct segment **first) {
@@ -51,9 +61,9 @@ static void free_segments(struct segment **first) {
     }
 }
 
-/* Only an empty directory goes; the lock is let go of last. */
+/* Only an empty directory goes. */
 static void leave_directory(struct spool *spool) {
-    if (spool->directory < 0 || spool->first)
+    if (spool->directory < 0)
         return;
     if (directory_holds_only_lock(spool->directory) && unlinkat(spool->directory, "lock", 0) == 0)
         unlinkat(spool->root, spool->name, AT_REMOVEDIR);
@@ -97,22 +107,38 @@ int spool_open_root(struct spool *spool) {
     return spool->root < 0 ? errno : 0;
 }
 
+void spool_make_name(struct spool *spool, char name[SPOOL_NAME_SIZE]) {
+    struct id id = id_new(spool->ids);
+    char text[ID_TEXT_SIZE];
+    id_format(&id, text);
+    snprintf(name, SPOOL_NAME_SIZE, "%08" PRIx32 "-%s", spool->server, text);
+}
+
 static int make_place(struct spool *spool) {
     int problem = spool_open_root(spool);
     if (problem != 0)
         return problem;
-    struct id id = id_new(spool->ids);
-    char text[ID_TEXT_SIZE];
-    id_format(&id, text);
-    snprintf(spool->name, sizeof spool->name, "%08" PRIx32 "-%s", spool->server, text);
+    spool_make_name(spool, spool->name);
     problem = directory_make_locked(spool->root, spool->name, &spool->directory, &spool->lock);
-    if (problem == 0 && spool->fsync != CARBOND_FSYNC_NONE)
-        fsync(spool->root);
+    if (problem != 0 || spool->fsync == CARBOND_FSYNC_NONE)
+        return problem;
+    problem = directory_sync(spool->root);
+    if (problem != 0) {
+        leave_directory(spool);
+        close_place(spool);
+    }
     return problem;
 }
 
+/* Somebody may have removed the spool: then another one is made in its place. */
 int spool_place(struct spool *spool) {
-    return spool->directory >= 0 ? 0 : make_place(spool);
+    if (spool->directory >= 0 && directory_is(spool->root, spool->name, spool->directory))
+        return 0;
+    if (spool->directory >= 0) {
+        close_place(spool);
+        close_file(&spool->root);
+    }
+    return make_place(spool);
 }
 
 void spool_note_disk(struct spool *spool, int problem) {
@@ -125,118 +151,7 @@ void spool_note_disk(struct spool *spool, int problem) {
     spool->disk_retry = problem ? clock_monotonic() + DISK_PAUSE : 0;
 }
 
-/* -- the list of segments ---------------------------------------------------------------------------------------------- */
-
-static void link_segment(struct spool *spool, struct segment *segment) {
-    struct segment **link = &spool->first;
-    while (*link && (*link)->number < segment->number)
-        link = &(*link)->next;
-    segment->next = *link;
-    *link = segment;
-    if (segment->number >= spool->next_number)
-        spool->next_number = segment->number + 1;
-}
-
-void spool_insert(struct spool *spool, struct segment *segment) {
-    link_segment(spool, segment);
-    if (!segment->in_memory)
-        spool->bytes += segment->size;
-    spool->pending += segment->emissions - segment->emissions_settled;
-}
-
-/* Takes it off the list, and its file off the disk (or out of the way, if it is damaged). */
-static void remove_segment(struct spool *spool, struct segment *segment) {
-    struct segment **link = &spool->first;
-    while (*link != segment)
-        link = &(*link)->next;
-    *link = segment->next;
-    if (spool->active == segment)
-        spool->active = NULL;
-    spool->pending -= segment->emissions - segment->emissions_settled;
-    if (!segment->in_memory) {
-        char name[SEGMENT_NAME_SIZE];
-        spool->bytes -= segment->size;
-        segment_name(segment->number, name);
-        if (!segment->damaged || spool_set_aside(spool, spool->directory, name) != 0)
-            unlinkat(spool->directory, name, 0);
-    }
-    segment->removed = true;
-    if (segment->holders == 0)
-        segment_free(segment);
-}
-
-void spool_clean(struct spool *spool, bool active_too) {
-    for (struct segment *segment = spool->first, *next; segment; segment = next) {
-        next = segment->next;
-        bool spared = segment->holders > 0 || (segment == spool->active && !active_too);
-        if (!spared && segment->settled >= segment->records)
-            remove_segment(spool, segment);
-    }
-}
-
-struct segment *spool_hold(struct spool *spool, uint64_t number, int *problem) {
-    struct segment *segment = spool->first;
-    *problem = 0;
-    while (segment && segment->number < number)
-        segment = segment->next;
-    if (!segment)
-        return NULL;
-    *problem = segment_open(segment, spool->directory);
-    if (*problem == ENOENT) {
-        log_write(spool->log, CARBOND_LOG_ERROR,
-                  "somebody has deleted a segment of the spool: %u emissions are lost",
-                  (unsigned)(segment->emissions - segment->emissions_settled));
-        count(&spool->counters->lost, segment->emissions - segment->emissions_settled);
-        remove_segment(spool, segment);
-        return spool_hold(spool, number, problem);
-    }
-    if (*problem != 0)
-        return NULL;
-    segment->holders++;
-    return segment;
-}
-
-void spool_release(struct spool *spool, struct segment *segment) {
-    if (--segment->holders > 0)
-        return;
-    if (segment->removed) {
-        segment_free(segment);
-        return;
-    }
-    if (segment != spool->active && !segment->in_memory) {
-        close(segment->fd);
-        segment->fd = -1;
-    }
-}
-
-bool spool_settle(struct spool *spool, struct segment *segment, uint32_t index, bool is_emission) {
-    if (segment->removed || !segment_settle(segment, index, is_emission))
-        return false;
-    spool->pending -= is_emission;
-    return true;
-}
-
-void spool_recount(struct spool *spool, struct segment *segment) {
-    struct segment_survey survey;
-    if (segment->removed || !segment_survey(&spool->reader, segment->fd, &survey, NULL, NULL))
-        return;
-    uint32_t before = segment->emissions - segment->emissions_settled;
-    segment->damaged = true;
-    segment->records = survey.records;
-    segment->emissions = survey.emissions;
-    /* The bits belong to other records now: all is pending, and what is sent again is stored once. */
-    segment->settled = segment->emissions_settled = 0;
-    if (segment->bits)
-        memset(segment->bits, 0, segment->bits_size / 8);
-    spool->pending += segment->emissions;
-    spool->pending -= before;
-    if (before > segment->emissions)
-        count(&spool->counters->lost, before - segment->emissions);
-    if (segment == spool->active)
-        spool_roll(spool);
-}
-
-/* -- caps -------------------------------------------------------------------------------------------------------------- */
+/* -- what is dropped -------------------------------------------------------------------------------------------------- */
 
 struct dropping {
     struct spool *spool;
@@ -273,17 +188,160 @@ static void count_dropped(void *context, const struct segment_entry *entry) {
     run->unwritten = spool->unwritten_runs = true;
 }
 
-static void drop_segment(struct spool *spool, struct segment *segment, const char *why) {
+/* How many were dropped is known when nothing of it is being sent any more: what the server has stored meanwhile was not. */
+static void account_dropped(struct spool *spool, struct segment *segment) {
     uint32_t emissions = segment->emissions - segment->emissions_settled;
     struct dropping dropping = {spool, segment};
     struct segment_survey survey;
-    if (segment_open(segment, spool->directory) == 0)
+    if (segment->fd >= 0)
         segment_survey(&spool->reader, segment->fd, &survey, count_dropped, &dropping);
     count(&spool->counters->dropped, emissions);
-    log_write(spool->log, CARBOND_LOG_ERROR, "the spool %s: %u emissions are dropped", why,
-              (unsigned)emissions);
+    if (emissions > 0)
+        log_write(spool->log, CARBOND_LOG_ERROR, "the spool %s: %u emissions are dropped", segment->dropped,
+                  (unsigned)emissions);
+}
+
+/* -- the list of segments ---------------------------------------------------------------------------------------------- */
+
+static void link_segment(struct spool *spool, struct segment *segment) {
+    struct segment **link = &spool->first;
+    while (*link && (*link)->number < segment->number)
+        link = &(*link)->next;
+    segment->next = *link;
+    *link = segment;
+    if (segment->number >= spool->next_number)
+        spool->next_number = segment->number + 1;
+}
+
+static void unlink_from_list(struct spool *spool, struct segment *segment) {
+    struct segment **link = &spool->first;
+    while (*link != segment)
+        link = &(*link)->next;
+    *link = segment->next;
+    if (spool->active == segment)
+        spool->active = NULL;
+    if (!segment->in_memory)
+        spool->bytes -= segment->size;
+}
+
+void spool_insert(struct spool *spool, struct segment *segment) {
+    link_segment(spool, segment);
+    if (!segment->in_memory)
+        spool->bytes += segment->size;
+    spool->pending += segment->emissions - segment->emissions_settled;
+}
+
+static void unlink_segment(const struct spool *spool, uint64_t number) {
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(number, name);
+    unlinkat(spool->directory, name, 0);
+}
+
+/* It is off the list, and nobody reads it any more: what is pending in it now is gone. */
+static void end_segment(struct spool *spool, struct segment *segment) {
+    if (segment->dropped)
+        account_dropped(spool, segment);
+    spool->pending -= segment->emissions - segment->emissions_settled;
+    segment_free(segment);
+}
+
+/* Takes it off the list, and its file off the disk (or out of the way, if it is damaged). What is being sent of it just now
+ * may be settled yet, by whoever holds it. */
+static void remove_segment(struct spool *spool, struct segment *segment) {
+    unlink_from_list(spool, segment);
+    if (!segment->in_memory) {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(segment->number, name);
+        if (!segment->damaged || spool_set_aside(spool, spool->directory, name) != 0)
+            unlinkat(spool->directory, name, 0);
+    }
+    segment->removed = true;
+    if (segment->holders == 0)
+        end_segment(spool, segment);
+}
+
+void spool_take_out(struct spool *spool, struct segment *segment) {
+    unlink_from_list(spool, segment);
+    spool->pending -= segment->emissions - segment->emissions_settled;
+}
+
+void spool_clean(struct spool *spool, bool active_too) {
+    for (struct segment *segment = spool->first, *next; segment; segment = next) {
+        next = segment->next;
+        bool spared = segment->holders > 0 || (segment == spool->active && !active_too);
+        if (!spared && segment->settled >= segment->records)
+            remove_segment(spool, segment);
+    }
+}
+
+static struct segment *find_from(struct spool *spool, uint64_t number) {
+    struct segment *segment = spool->first;
+    while (segment && segment->number < number)
+        segment = segment->next;
+    return segment;
+}
+
+static void lose_segment(struct spool *spool, struct segment *segment) {
+    uint32_t emissions = segment->emissions - segment->emissions_settled;
+    log_write(spool->log, CARBOND_LOG_ERROR,
+              "somebody has deleted a segment of the spool: %u emissions are lost", (unsigned)emissions);
+    count(&spool->counters->lost, emissions);
     remove_segment(spool, segment);
 }
+
+struct segment *spool_hold(struct spool *spool, uint64_t number, int *problem) {
+    for (;;) {
+        struct segment *segment = find_from(spool, number);
+        *problem = segment ? segment_open(segment, spool->directory) : 0;
+        if (segment && *problem == 0)
+            segment->holders++;
+        if (*problem != ENOENT)
+            return *problem == 0 ? segment : NULL;
+        lose_segment(spool, segment);
+    }
+}
+
+void spool_release(struct spool *spool, struct segment *segment) {
+    if (--segment->holders > 0)
+        return;
+    if (segment->removed) {
+        end_segment(spool, segment);
+        return;
+    }
+    if (segment != spool->active && !segment->in_memory) {
+        close(segment->fd);
+        segment->fd = -1;
+    }
+}
+
+bool spool_settle(struct spool *spool, struct segment *segment, uint32_t index, bool is_emission) {
+    if (!segment_settle(segment, index, is_emission))
+        return false;
+    spool->pending -= is_emission;
+    return true;
+}
+
+void spool_recount(struct spool *spool, struct segment *segment) {
+    struct segment_survey survey;
+    if (segment->removed || !segment_survey(&spool->reader, segment->fd, &survey, NULL, NULL))
+        return;
+    uint32_t before = segment->emissions - segment->emissions_settled;
+    segment->damaged = true;
+    segment->records = survey.records;
+    segment->emissions = survey.emissions;
+    /* The bits belong to other records now: all is pending, and what is sent again is stored once. */
+    segment->settled = segment->emissions_settled = 0;
+    if (segment->bits)
+        memset(segment->bits, 0, segment->bits_size / 8);
+    spool->pending += segment->emissions;
+    spool->pending -= before;
+    if (before > segment->emissions)
+        count(&spool->counters->lost, before - segment->emissions);
+    if (segment == spool->active)
+        spool_roll(spool);
+}
+
+/* -- caps ------------------------------------------------------------------------------------------------------------- */
 
 static struct segment *oldest_on_disk(struct spool *spool, bool held_too) {
     struct segment *segment = spool->first;
@@ -292,15 +350,25 @@ static struct segment *oldest_on_disk(struct spool *spool, bool held_too) {
     return segment != spool->active ? segment : NULL;
 }
 
-/* What is being sent just now is about to go anyway: it is spared, unless it is all there is. Then it counts as dropped, even
- * if the server takes it. */
+/* What is being sent just now is about to go anyway: it is spared, unless it is all there is. */
 static struct segment *oldest_to_drop(struct spool *spool) {
     struct segment *oldest = oldest_on_disk(spool, false);
     return oldest ? oldest : oldest_on_disk(spool, true);
 }
 
+static void drop_segment(struct spool *spool, struct segment *segment, const char *why) {
+    segment->dropped = why;
+    segment_open(segment, spool->directory); /* it is read once more: what can't be is counted all the same */
+    remove_segment(spool, segment);
+}
+
+/* The last bit of room is for runs, which tell what was dropped: that must not cost more emissions. */
+static uint64_t most_bytes(const struct spool *spool) {
+    return spool->max_bytes - (spool->filled.emissions > 0 ? spool->max_bytes / 32 : 0);
+}
+
 static bool make_room(struct spool *spool, uint64_t bytes) {
-    while (spool->bytes + bytes > spool->max_bytes) {
+    while (spool->bytes + bytes > most_bytes(spool)) {
         struct segment *oldest = spool->when_full == CARBOND_DROP_OLDEST ? oldest_to_drop(spool) : NULL;
         if (!oldest)
             return false;
@@ -362,44 +430,74 @@ static int move_to_disk(struct spool *spool, struct segment *memory) {
         problem = length > 0 ? segment_append(file, spool->buffer, (size_t)length) : EIO;
         at += length > 0 ? (uint64_t)length : 0;
     }
-    if (problem == 0 && (fdatasync(file->fd) != 0 || dup3(file->fd, memory->fd, O_CLOEXEC) < 0))
+    if (problem == 0)
+        problem = fdatasync(file->fd) != 0 ? errno : directory_sync(spool->directory);
+    if (problem == 0 && dup3(file->fd, memory->fd, O_CLOEXEC) < 0)
         problem = errno;
     if (problem == 0) {
         memory->in_memory = false;
         spool->bytes += memory->size;
-        fsync(spool->directory);
     } else {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(memory->number, name);
-        unlinkat(spool->directory, name, 0);
+        unlink_segment(spool, memory->number);
     }
     segment_free(file);
     return problem;
 }
 
-static int new_segment(struct spool *spool) {
-    struct segment *segment = NULL;
-    int problem = spool->disk_errno;
-    if (problem == 0 || clock_monotonic() >= spool->disk_retry) {
-        problem = spool_place(spool);
-        if (problem == 0)
-            problem = segment_create(spool->directory, spool->next_number, &segment);
-        if (problem == 0 && spool->fsync != CARBOND_FSYNC_NONE && fsync(spool->directory) != 0)
-            problem = errno;
-        spool_note_disk(spool, problem);
-    }
-    if (!segment)
-        problem = segment_create(-1, spool->next_number, &segment);
-    if (!segment)
+/* A file whose name the next power cut could take is none. */
+static int create_on_disk(struct spool *spool, struct segment **segment) {
+    int problem = spool_place(spool);
+    if (problem == 0)
+        problem = segment_create(spool->directory, spool->next_number, segment);
+    if (problem != 0 || spool->fsync == CARBOND_FSYNC_NONE)
         return problem;
-    spool_insert(spool, segment);
-    spool->active = segment;
-    return 0;
+    problem = directory_sync(spool->directory);
+    if (problem != 0) {
+        unlink_segment(spool, (*segment)->number);
+        segment_free(*segment);
+    }
+    return problem;
 }
 
+static void begin_with(struct spool *spool, struct segment *segment) {
+    spool_insert(spool, segment);
+    spool->active = segment;
+}
+
+static int begin_on_disk(struct spool *spool) {
+    struct segment *segment;
+    int problem = create_on_disk(spool, &segment);
+    spool_note_disk(spool, problem);
+    if (problem == 0)
+        begin_with(spool, segment);
+    return problem;
+}
+
+/* Whether the disk is worth an attempt. */
+static bool may_work(const struct spool *spool) {
+    return spool->disk_errno == 0 || clock_monotonic() >= spool->disk_retry;
+}
+
+static int begin_segment(struct spool *spool) {
+    if (may_work(spool) && begin_on_disk(spool) == 0)
+        return 0;
+    struct segment *segment;
+    int problem = segment_create(-1, spool->next_number, &segment);
+    if (problem == 0)
+        begin_with(spool, segment);
+    return problem;
+}
+
+/* What waits in memory is the touchstone, or else a new segment: if the disk still refuses, `disk_errno` goes on saying so. */
 void spool_recover(struct spool *spool) {
-    if (spool->active && spool->active->in_memory && clock_monotonic() >= spool->disk_retry)
+    if (spool->disk_errno == 0 || !may_work(spool))
+        return;
+    if (spool->active && spool->active->in_memory) {
         spool_note_disk(spool, move_to_disk(spool, spool->active));
+        return;
+    }
+    spool_roll(spool);
+    begin_on_disk(spool);
 }
 
 /* The segment to write to; NULL and an errno. */
@@ -408,7 +506,7 @@ static struct segment *prepare_segment(struct spool *spool, int *problem) {
     if (spool->active && spool->active->size >= segment_most(spool))
         spool_roll(spool);
     memset(&spool->filled, 0, sizeof spool->filled);
-    *problem = spool->active ? 0 : new_segment(spool);
+    *problem = spool->active ? 0 : begin_segment(spool);
     return *problem == 0 ? spool->active : NULL;
 }
 

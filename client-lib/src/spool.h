@@ -88,6 +88,9 @@ int spool_open_root(struct spool *spool);
 /* Makes sure that the client has a directory of its own, locked. 0, or an errno. */
 int spool_place(struct spool *spool);
 
+/* Makes a name for a new directory of a client. */
+void spool_make_name(struct spool *spool, char name[SPOOL_NAME_SIZE]);
+
 /* Notes that the disk refused, or works again (`problem` 0), and says so once. */
 void spool_note_disk(struct spool *spool, int problem);
 
@@ -100,7 +103,7 @@ int spool_write(struct spool *spool, struct ring_entry *const entries[], size_t 
 /* Writes the creations of the runs that are `unwritten`. Results as above. */
 int spool_write_runs(struct spool *spool);
 
-/* Moves what is in memory to the disk, if it is time to see whether the disk takes it. */
+/* If the disk refused, and it is time to see whether it still does: moves what is in memory to it, or begins a segment. */
 void spool_recover(struct spool *spool);
 
 /* The next record goes to a new segment. */
@@ -128,10 +131,17 @@ void spool_clean(struct spool *spool, bool active_too);
 /* Puts a segment in its place by its number, and counts what it holds. Takes ownership. */
 void spool_insert(struct spool *spool, struct segment *segment);
 
+/* Takes one out that nobody holds: it is the caller's. Its file stays where it is. */
+void spool_take_out(struct spool *spool, struct segment *segment);
+
 /* -- others' spools (adopt.c) ------------------------------------------------------------------------------------------ */
 
 /* Adopts orphans. Takes the client's lock itself, for moments: the files are read without it. From one thread. */
 void spool_adopt(struct spool *spool, pthread_mutex_t *client_lock);
+
+/* Makes an orphan of what was adopted and nobody holds, so that others adopt it: they may have a better token. Whether there
+ * was any. Under the client's lock. */
+bool spool_give_back(struct spool *spool);
 
 /* Whether the creation of this run waits in any spool here, of whatever process. Takes the client's
  * lock for a moment. */

@@ -1,7 +1,9 @@
-/* A layer between a tracker and its system (LD_PRELOAD): a disk that refuses, a clock that jumps, and a power cut.
+/* A layer between a tracker and its system (LD_PRELOAD): a disk that refuses, a clock that jumps, time that passes at once,
+ * names of hosts that nobody tells, and a power cut.
  *
- *     CARBOND_TEST_LAYER    a file of two numbers of 8 bytes, read at each call: the errno with which everything that would
- *                           change the spool fails (0: none), and the seconds by which the clock on the wall is wrong
+ *     CARBOND_TEST_LAYER    a file of four numbers of 8 bytes, read at each call: the errno with which everything that would
+ *                           change the spool fails (0: none), the seconds by which the clock on the wall is wrong, those by
+ *                           which the monotonic one is ahead, and those that looking up a host's name takes
  *     CARBOND_TEST_DURABLE  a directory, or nothing: keeps what a power cut would leave. A file's contents are there once it
  *                           was forced to the disk, a directory's names once the directory was: as files named after inode
  *                           number and time of birth (numbers are given again), a directory as lines of "INODE-BIRTH NAME"
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +27,7 @@
 
 #define REAL(name) (__extension__(__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
 
-enum { AT_ERRNO = 0, AT_SECONDS = 8 };
+enum { AT_ERRNO = 0, AT_SECONDS = 8, AT_AHEAD = 16, AT_NAMES = 24 };
 
 static int64_t control(off_t at) {
     static int fd = -1;
@@ -103,7 +106,17 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
     int result = REAL(clock_gettime)(clock, now);
     if (result == 0 && clock == CLOCK_REALTIME)
         now->tv_sec += control(AT_SECONDS);
+    if (result == 0 && clock == CLOCK_MONOTONIC)
+        now->tv_sec += control(AT_AHEAD);
     return result;
+}
+
+/* -- names of hosts ------------------------------------------------------------------------------------------------------ */
+
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+                struct addrinfo **addresses) {
+    sleep((unsigned)control(AT_NAMES));
+    return REAL(getaddrinfo)(host, service, hints, addresses);
 }
 
 /* -- what a power cut leaves --------------------------------------------------------------------------------------------- */

@@ -28,9 +28,11 @@ class Layer:
         self.durable.mkdir()
         self.set()
 
-    def set(self, disk=0, seconds=0):
-        """The errno of its disk, and how wrong its clock on the wall is."""
-        self.path.write_bytes(struct.pack("=qq", disk, seconds))
+    def set(self, disk=0, seconds=0, ahead=0, names=0):
+        """The errno of its disk, how wrong its clock on the wall is, how much time has passed at once, and the seconds that
+        it takes to look up a host."""
+        with open(self.path, "r+b" if self.path.exists() else "wb") as file:
+            file.write(struct.pack("=qqqq", disk, seconds, ahead, names))
 
     def environment(self):
         binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
@@ -152,6 +154,45 @@ def test_closing_without_a_disk_tells_what_is_lost(server, spool, layer):
             tracker.sync(10, code=3)
             tracker.close(code=8)
     assert "10 emissions are lost" in tracker.log()
+
+
+def test_a_run_that_only_memory_knows_is_lost_as_well(server, spool, layer):
+    layer.set(disk=errno.ENOSPC)
+    with tracker_of(server, spool, layer) as tracker:
+        with server.away():
+            tracker.run(code=3)
+            tracker.close(code=8)
+    assert "0 emissions are lost, and 1 creations of runs" in tracker.log()
+
+
+def test_a_disk_that_works_again_is_noticed_by_itself(server, spool, layer):
+    """Though nothing waits for it: the trouble came when all had been written."""
+    with tracker_of(server, spool, layer) as tracker:
+        run = tracker.run()
+        ids = tracker.sync(3)
+        layer.set(disk=errno.EIO)
+        ids += tracker.sync(1, code=3)
+        tracker.flush()
+        assert tracker.stats()["disk_errno"] == errno.EIO
+        layer.set()
+        harness.until(lambda: tracker.stats()["disk_errno"] == 0, what="the disk")
+    assert server.ids(run) == ids
+
+
+def test_a_spool_that_somebody_removes(server, spool, layer):
+    """As with rm -r: what it had is lost, and counted but for the file that is open; what comes is safe again."""
+    with tracker_of(server, spool, layer, max_bytes=1 << 17) as tracker:
+        with server.away():
+            tracker.run()
+            tracker.sync(300)
+            shutil.rmtree(spool)
+            tracker.sync(200)
+            ids = tracker.sync(10)
+            assert segments(spool)
+            tracker.kill()
+    with tracker_of(server, spool) as successor:
+        successor.flush()
+    assert set(ids) <= {identity for _, _, identity in server.order}
 
 
 def test_what_is_in_memory_goes_to_the_disk_before_the_end(server, spool, layer):
@@ -324,3 +365,100 @@ def test_age_does_not_go_by_the_clock_on_the_wall(server, spool, layer, jump):
         tracker.flush()
         assert tracker.stats()["dropped"] == 0
     assert server.ids(run) == ids
+
+
+# -- time passes --------------------------------------------------------------------------------------------------------
+
+LONG = 61  # s: more than between two searches for orphans
+
+
+def test_an_orphan_is_adopted_by_a_living_process(server, spool, layer):
+    """Within a minute, without a start."""
+    with tracker_of(server, spool, layer) as living:
+        living.run()
+        living.flush()
+        with server.away():
+            tracker = tracker_of(server, spool)
+            run = tracker.run()
+            ids = tracker.sync(10)
+            tracker.kill()
+        assert living.stats()["found"] == 0
+        layer.set(ahead=LONG)
+        living.sync(1)
+        harness.until(lambda: living.stats()["found"] == 10, what="the adoption")
+        living.flush()
+    assert server.ids(run) == ids
+
+
+def refuse_the_wrong(server):
+    """Who has no token is refused."""
+    act = server.act
+    server.act = lambda request: (act(request) if request.headers.get("x-api-token") == "cpt_good" else
+                                  (401, {"detail": "Invalid token"}))
+
+
+@pytest.fixture
+def refused(server, spool, layer):
+    """A tracker with a wrong token, which has adopted what another one has left: its run and its ids."""
+    refuse_the_wrong(server)
+    with server.away():
+        tracker = tracker_of(server, spool, token="cpt_good")
+        run = tracker.run()
+        ids = tracker.sync(10)
+        tracker.kill()
+    with tracker_of(server, spool, layer, token="cpt_wrong") as refused:
+        harness.until(lambda: refused.stats()["link"] == 3, what="the refusal")
+        assert refused.stats()["found"] == refused.stats()["pending"] == 10
+        yield refused, run, ids
+
+
+def test_a_refused_token_holds_up_no_orphan(server, spool, layer, refused):
+    """Another process of the spool has a better one."""
+    tracker, run, ids = refused
+    with tracker_of(server, spool, token="cpt_good") as other:
+        other.flush()
+        assert other.stats()["found"] == 0
+    layer.set(ahead=LONG)
+    tracker.run()
+    harness.until(lambda: tracker.stats()["found"] == 0, what="its giving back")
+    tracker.sync(3)
+    assert tracker.stats()["pending"] == 3, "its own stays with it"
+    with tracker_of(server, spool, token="cpt_good") as other:
+        other.flush()
+        assert other.stats()["found"] == 10
+    assert server.ids(run) == ids
+
+
+def test_what_was_given_back_is_sought_again_with_another_token(server, layer, refused):
+    tracker, run, ids = refused
+    layer.set(ahead=LONG)
+    tracker.run()
+    harness.until(lambda: tracker.stats()["found"] == 0, what="its giving back")
+    assert tracker.ask("token", "cpt_good") == ["0"]
+    tracker.flush()
+    assert server.ids(run) == ids and tracker.stats()["found"] == 10
+
+
+def test_what_nobody_takes_is_tried_again(server, layer, refused):
+    """The token may be made good at the server."""
+    tracker, run, ids = refused
+    layer.set(ahead=LONG)
+    tracker.run()
+    harness.until(lambda: tracker.stats()["found"] == 0, what="its giving back")
+    layer.set(ahead=2 * LONG)
+    tracker.sync(1)
+    harness.until(lambda: tracker.stats()["found"] == 10, what="another try")
+    del server.act
+    tracker.flush()
+    assert server.ids(run) == ids
+
+
+def test_closing_waits_for_no_name_server(server, spool, layer):
+    layer.set(names=20)
+    with Tracker("http://carbond.invalid", spool, experiment=EXPERIMENT, environment=layer.environment()) as tracker:
+        tracker.run()
+        tracker.sync(3)
+        harness.until(lambda: tracker.stats()["requests"] > 0, what="the request")
+        began = time.monotonic()
+        tracker.close()
+        assert time.monotonic() - began < 10

@@ -1,6 +1,7 @@
 """What a tracker has emitted arrives once, whatever the server does: a scripted one that does wrong on purpose."""
 
 import json
+import threading
 import time
 
 import pytest
@@ -357,11 +358,33 @@ def test_what_was_dropped_is_told_to_the_server(faults, tmp_path):
         run = begin(faults, tracker)
         with faults.away():
             tracker.sync(3000)
-            assert tracker.stats()["dropped"] > 1000 and "is at its cap" in tracker.log()
+            dropped = tracker.stats()["dropped"]
+            assert dropped > 1000 and "is at its cap" in tracker.log()
         tracker.flush()
-        dropped = tracker.stats()["dropped"]
+        assert tracker.stats()["dropped"] == dropped, "telling it costs none"
         assert len(faults.ids(run)) == 3000 - dropped
         harness.until(lambda: faults.runs[run].get("emissions_dropped") == dropped, what="the figure of the run")
+
+
+def test_telling_what_was_dropped_drops_nothing(faults, tmp_path):
+    """The spool is as full as it can be, and the figure of the run is to be written as well."""
+    with tracker_of(faults, tmp_path / "spool", max_bytes=1 << 16, flush_interval=3600000) as tracker:
+        run = begin(faults, tracker)
+        with faults.away():
+            def sync_until_a_drop():
+                before, count = tracker.stats()["dropped"], 0
+                while tracker.stats()["dropped"] == before:
+                    tracker.sync(1)
+                    count += 1
+                return count
+            sync_until_a_drop()
+            between = sync_until_a_drop()
+            tracker.sync(between - 1)
+            dropped = tracker.stats()["dropped"]
+            tracker.flush(300, code=4)
+        tracker.flush()
+        assert tracker.stats()["dropped"] == dropped
+    assert faults.runs[run]["emissions_dropped"] == dropped
 
 
 def test_what_is_too_old_is_dropped(faults, tmp_path):
@@ -420,8 +443,76 @@ def test_a_request_in_flight_does_not_suspend_the_policy(faults, tmp_path):
         harness.until(lambda: faults.of("/emissions/batch"), what="the request")
         last = tracker.sync(1000)[-100:]
         stats = tracker.stats()
-        assert stats["refused"] == 0 and stats["dropped"] >= 900, stats
+        assert stats["refused"] == 0 and stats["spool_bytes"] <= 1 << 17, stats
         faults.refuse()
         faults.listen()
         tracker.flush()
+        assert tracker.stats()["dropped"] >= 900
     assert faults.ids(run)[-100:] == last
+
+
+def test_what_is_stored_while_its_segment_is_dropped_is_no_drop(faults, tmp_path):
+    """At the cap the spool lets go of what is in flight; what becomes of it is the server's word."""
+    answer = threading.Event()
+
+    async def wait(exchange):
+        await exchange.receive()
+        while not answer.is_set():
+            await faulty.asyncio.sleep(0.01)
+        await exchange.send(*exchange.act())
+    with tracker_of(faults, tmp_path / "spool", max_bytes=1 << 17) as tracker:
+        run = begin(faults, tracker)
+        with faults.away():
+            ids = tracker.sync(700)
+            faults.script(wait)
+        harness.until(lambda: faults.of("/emissions/batch"), what="the request")
+        ids += tracker.sync(1000)
+        answer.set()
+        tracker.flush()
+        harness.until(lambda: tracker.stats()["pending"] == 0, what="the last answer")
+        stats = tracker.stats()
+        stored = faults.ids(run)
+        assert stored == [identity for identity in ids if identity in set(stored)]
+        assert stats["delivered"] == len(stored) and stats["dropped"] == 1700 - len(stored), stats
+        assert len(set(ids[:700]) & set(stored)) == 700
+        harness.until(lambda: faults.runs[run].get("emissions_dropped", 0) == stats["dropped"], what="the figure of the run")
+
+
+def test_a_creation_that_is_damaged_after_a_403(faults, tmp_path):
+    """Its run's emissions do not wait for it for ever."""
+    with tracker_of(faults, tmp_path / "spool") as tracker:
+        with faults.away():
+            run = tracker.run()
+            ids = tracker.sync(5)
+            faults.script(faulty.status(403))
+        harness.until(lambda: not faults.faults, what="the refusal")
+        (segment,) = segments(tmp_path / "spool")
+        with open(segment, "r+b") as file:
+            file.seek(32 + 12 + 40)
+            file.write(b"????")
+        tracker.flush()
+        assert tracker.stats()["delivered"] == 5
+    assert faults.ids(run) == ids
+
+
+def test_asking_hurries_nothing_and_writes_nothing(faults, tmp_path):
+    """A program that asks again and again with a timeout of 0 gets neither a file nor a request for it."""
+    with tracker_of(faults, tmp_path / "spool", retry_min=100000, retry_max=100000) as tracker:
+        begin(faults, tracker)
+        faults.script(*[faulty.status(503)] * 100)
+        for _ in range(20):
+            tracker.sync(1)
+            tracker.flush(0, code=4)
+        assert len(segments(tmp_path / "spool")) == 1 and len(faults.of("/emissions/batch")) == 1
+        faults.faults.clear()
+        tracker.flush()
+        tracker.flush(0)
+
+
+def test_the_longest_flush(faults, tmp_path):
+    with tracker_of(faults, tmp_path / "spool") as tracker:
+        tracker.run()
+        tracker.sync(3)
+        tracker.flush((1 << 63) - 1)
+        tracker.sync(3)
+        tracker.flush(-1)
