@@ -4,6 +4,7 @@
 #include "id.h"
 #include "versioned.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -19,7 +20,7 @@ enum kind { TEXT, WORD, INT32, INT64 };
 static const char *const SERVERS[] = {"auto", "carbond", "codecarbon1", "codecarbon2", NULL};
 static const char *const FSYNCS[] = {"every", "interval", "none", NULL};
 static const char *const FULLS[] = {"drop-oldest", "refuse", NULL};
-static const char *const LEVELS[] = {"", "error", "warning", "info", "debug", NULL};
+static const char *const LEVELS[] = {"error", "warning", "info", "debug", NULL};
 
 /* One table: where an option is, what it is called elsewhere, and what it may be. */
 struct setting {
@@ -29,7 +30,7 @@ struct setting {
     const char *environment; /* or NULL */
     const char *config;      /* the key in .codecarbon.config, or NULL */
     const char *const *words;
-    int64_t fallback, least, most;
+    int64_t fallback, least, most; /* the first word is the least */
 };
 
 /* clang-format off */
@@ -96,10 +97,10 @@ static bool is_set(carbond_options *options, const struct setting *setting) {
 
 /* -- one value ----------------------------------------------------------------------------------------------------------- */
 
-static int64_t read_word(const char *const *words, const char *text) {
-    for (int64_t i = 0; words[i]; i++)
-        if (strcasecmp(words[i], text) == 0)
-            return i;
+static int64_t read_word(const struct setting *setting, const char *text) {
+    for (int64_t i = 0; setting->words[i]; i++)
+        if (strcasecmp(setting->words[i], text) == 0)
+            return setting->least + i;
     return INT64_MIN;
 }
 
@@ -115,6 +116,21 @@ static void complain(struct resolving *resolving, const char *name, const char *
     resolving->result = CARBOND_CONFIG;
 }
 
+/* Tells what it may be. */
+static void complain_of_value(struct resolving *resolving, const struct setting *setting) {
+    char name[64], what[128];
+    int length = snprintf(what, sizeof what, "takes");
+    if (setting->kind == WORD)
+        for (size_t i = 0; setting->words[i]; i++)
+            length += snprintf(what + length, sizeof what - (size_t)length, "%s %s", i ? "," : "",
+                               setting->words[i]);
+    else
+        snprintf(what, sizeof what, "takes a whole number from %" PRId64 " to %" PRId64, setting->least,
+                 setting->most);
+    snprintf(name, sizeof name, setting->environment ? "%s [%s]" : "%s", setting->name, setting->environment);
+    complain(resolving, name, what);
+}
+
 static void set_text(struct resolving *resolving, const struct setting *setting, const char *text) {
     char *copy = strdup(text);
     if (copy)
@@ -124,17 +140,16 @@ static void set_text(struct resolving *resolving, const struct setting *setting,
 }
 
 /* What comes as text, from the environment or from a file. An empty one is none. */
-static void set_from_text(struct resolving *resolving, const struct setting *setting, const char *name,
-                          const char *text) {
+static void set_from_text(struct resolving *resolving, const struct setting *setting, const char *text) {
     if (*text == '\0')
         return;
     if (setting->kind == TEXT) {
         set_text(resolving, setting, text);
         return;
     }
-    int64_t number = setting->kind == WORD ? read_word(setting->words, text) : read_number(text);
+    int64_t number = setting->kind == WORD ? read_word(setting, text) : read_number(text);
     if (number == INT64_MIN)
-        complain(resolving, name, "is none of the words, or not the number, that it may be");
+        complain_of_value(resolving, setting);
     else
         set_number(resolving->options, setting, number);
 }
@@ -169,7 +184,7 @@ static void take_environment(struct resolving *resolving) {
         const struct setting *setting = &SETTINGS[i];
         const char *text = setting->environment ? getenv(setting->environment) : NULL;
         if (text && !is_set(resolving->options, setting))
-            set_from_text(resolving, setting, setting->environment, text);
+            set_from_text(resolving, setting, text);
     }
 }
 
@@ -179,8 +194,14 @@ static void take_config(void *context, const char *key, const char *value) {
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
         const struct setting *setting = &SETTINGS[i];
         if (setting->config && strcmp(setting->config, key) == 0 && !is_set(resolving->options, setting))
-            set_from_text(resolving, setting, key, value);
+            set_from_text(resolving, setting, value);
     }
+}
+
+/* There need be none; one that is there and can't be read is a surprise. */
+static void take_config_file(struct resolving *resolving, const char *path) {
+    if (!config_file_read(path, take_config, resolving) && errno != ENOENT && errno != ENOTDIR)
+        log_write(resolving->log, CARBOND_LOG_WARNING, "%s can't be read: %s", path, strerror(errno));
 }
 
 static void take_config_files(struct resolving *resolving) {
@@ -191,9 +212,9 @@ static void take_config_files(struct resolving *resolving) {
         return;
     }
     char path[PATH_MAX];
-    config_file_read(".codecarbon.config", take_config, resolving);
+    take_config_file(resolving, ".codecarbon.config");
     if (home && snprintf(path, sizeof path, "%s/.codecarbon.config", home) < (int)sizeof path)
-        config_file_read(path, take_config, resolving);
+        take_config_file(resolving, path);
 }
 
 static void take_default_spool(struct resolving *resolving) {
@@ -258,11 +279,20 @@ bool options_is_token(const char *token) {
     return is_printable(token, TOKEN_MOST);
 }
 
+/* As libcurl will read it. */
+static bool is_readable_url(const char *url) {
+    CURLU *parts = curl_url();
+    bool readable = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
+    curl_url_cleanup(parts);
+    return readable;
+}
+
 static bool is_url(const char *url) {
     const char *rest = strncasecmp(url, "http://", 7) == 0    ? url + 7
                        : strncasecmp(url, "https://", 8) == 0 ? url + 8
                                                               : "";
-    return is_printable(url, URL_MOST) && *rest != '\0' && *rest != '/' && !strpbrk(rest, "?#");
+    return is_printable(url, URL_MOST) && *rest != '\0' && *rest != '/' && !strpbrk(rest, "?#") &&
+           is_readable_url(url);
 }
 
 static void cut_slashes(char *url) {
@@ -293,7 +323,7 @@ static void check_numbers(struct resolving *resolving) {
             continue;
         int64_t number = get_number(resolving->options, setting);
         if (number < setting->least || number > setting->most)
-            complain(resolving, setting->name, "is out of its range");
+            complain_of_value(resolving, setting);
     }
     if (resolving->options->retry_max < resolving->options->retry_min)
         resolving->options->retry_max = resolving->options->retry_min;

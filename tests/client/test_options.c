@@ -2,6 +2,7 @@
 
 #include "options.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EXPERIMENT "3f0c8f0e-6b57-4c7c-9d0a-6f1d2f6b8a11"
@@ -18,7 +19,8 @@ static int resolve(const carbond_options *given, carbond_options *options) {
     struct log log;
     complaints[0] = '\0';
     log_init(&log, note, NULL, CARBOND_LOG_DEBUG);
-    int result = options_resolve(given, &log, options);
+    carbond_options read;
+    int result = options_read(given, &read) ? options_resolve(&read, &log, options) : CARBOND_INVALID;
     log_destroy(&log);
     return result;
 }
@@ -86,7 +88,16 @@ static void test_files(void **state) {
     assert_int_equal(resolve(&given, &options), CARBOND_OK);
     assert_string_equal(options.url, "https://elsewhere");
     assert_null(options.token);
+    assert_string_equal(complaints, "");
     options_destroy(&options);
+    unlink(".codecarbon.config");
+    assert_int_equal(mkdir(".codecarbon.config", 0700), 0);
+    given.url = "http://x";
+    given.config_file = NULL;
+    assert_int_equal(resolve(&given, &options), CARBOND_OK);
+    assert_non_null(strstr(complaints, ".codecarbon.config can't be read"));
+    options_destroy(&options);
+    rmdir(".codecarbon.config");
 }
 
 static void test_defaults(void **state) {
@@ -120,13 +131,16 @@ static void test_what_is_refused(void **state) {
         {"CARBOND_URL", "http:///path", "url"},
         {"CARBOND_URL", "http://a b", "url"},
         {"CARBOND_URL", "http://x?y=z", "url"},
+        {"CARBOND_URL", "http://localhost:8o08", "url"},
+        {"CARBOND_URL", "http://localhost:80080", "url"},
         {"CARBOND_TOKEN", "cpt_x\r\nX: y", "token"},
         {"CARBOND_TOKEN", "two words", "token"},
         {"CARBOND_EXPERIMENT_ID", "seven", "experiment_id"},
-        {"CARBOND_FSYNC", "sometimes", "CARBOND_FSYNC"},
+        {"CARBOND_FSYNC", "sometimes", "the option fsync [CARBOND_FSYNC] takes every, interval, none"},
+        {"CARBOND_LOG_LEVEL", "verbose", "takes error, warning, info, debug"},
         {"CARBOND_SERVER", "apache", "CARBOND_SERVER"},
         {"CARBOND_SPOOL_MAX_BYTES", "12x", "CARBOND_SPOOL_MAX_BYTES"},
-        {"CARBOND_SPOOL_MAX_BYTES", "12", "max_bytes"},
+        {"CARBOND_SPOOL_MAX_BYTES", "12", "max_bytes [CARBOND_SPOOL_MAX_BYTES] takes a whole number from 65536 to"},
         {"CARBOND_SPOOL_MAX_BYTES", "99999999999999999999", "CARBOND_SPOOL_MAX_BYTES"},
         {"CARBOND_SPOOL_MAX_AGE", "-1", "max_age"},
     };
