@@ -4,15 +4,19 @@
  *     carbond_run *run;
  *     carbond_emission emission;
  *
- *     carbond_open(NULL, &client);                  // options from the environment and .codecarbon.config
- *     carbond_run_start(client, NULL, &run);        // works offline: the run's id is chosen here
- *     carbond_emission_init(&emission, sizeof emission);
- *     emission.duration = 15.0;                     // s
- *     emission.emissions_sum = 1.9e-06;             // kg CO2eq
- *     emission.energy_consumed = 3.4e-05;           // kWh
- *     carbond_emit(run, &emission);                 // microseconds, never blocks
- *     carbond_flush(client, 5000);                  // optional: wait until the server has it all
- *     carbond_close(client);                        // what is left waits on disk for the next start
+ *     if (carbond_open(NULL, &client) != CARBOND_OK)        // options from the environment and .codecarbon.config
+ *         return EXIT_FAILURE;
+ *     int code = carbond_run_start(client, NULL, &run);     // works offline: the run's id is chosen here
+ *     if (code == CARBOND_OK || code == CARBOND_NOT_DURABLE) {
+ *         carbond_emission_init(&emission, sizeof emission);
+ *         emission.duration = 15.0;                         // s
+ *         emission.emissions_sum = 1.9e-06;                 // kg CO2eq
+ *         emission.energy_consumed = 3.4e-05;               // kWh
+ *         carbond_emit(run, &emission);                     // microseconds, never blocks
+ *         if (carbond_flush(client, 5000) != CARBOND_OK)    // optional: wait until the server has it all
+ *             puts("the server is away");
+ *     }
+ *     carbond_close(client);                                // what is left waits on disk for the next start
  *
  * THE HOUSE. carbond_emit copies the emission into a ring in memory. One background thread writes the ring to the
  * spool, a directory of files, and sends batches from there: a spooled emission is deleted when the server has
@@ -28,7 +32,10 @@
  * STRUCTS. Each public struct begins with its own size, which its _init function sets along with the defaults. A library
  * that is older or newer than the header one was compiled with goes by that size. Members are only ever added at the end.
  *
- * RESULTS. Functions that can fail return one of `enum carbond_code`. */
+ * RESULTS. Functions that can fail return one of `enum carbond_code`. In the child of a fork() the first call starts a
+ * background thread, which may fail: CARBOND_SYSTEM, or CARBOND_FULL where an emission was handed over.
+ *
+ * SYSTEMS. Linux with glibc, of either byte order, with 64-bit times; spools may be carried from one to another. */
 #ifndef CARBOND_H
 #define CARBOND_H
 
@@ -66,7 +73,8 @@ enum carbond_code {
     CARBOND_CONFIG = 6,
     /* The system refuses a thread or the like. */
     CARBOND_SYSTEM = 7,
-    /* carbond_close could not write down all that was accepted: the log callback has been told how much is lost. */
+    /* carbond_close could not write down all that was accepted, since the disk refuses it: the log callback has been told how
+     * many emissions and creations of runs are lost. */
     CARBOND_LOST = 8
 };
 
@@ -75,24 +83,24 @@ enum carbond_server {
     CARBOND_SERVER_AUTO = 0,    /* found out by the first answer to the creation of a run */
     CARBOND_SERVER_CARBOND = 1, /* carbond: batches, ids chosen here, each emission stored exactly once */
     CARBOND_SERVER_CODECARBON_1 = 2, /* CodeCarbon's own server, first generation: /run, /emission */
-    CARBOND_SERVER_CODECARBON_2 =
-        3 /* the second: /runs, /emissions. Both: one request an emission, the server chooses
-                                        the run's id, and an emission whose answer was lost is stored twice */
+    /* The second: /runs, /emissions. Both: one request an emission, the server chooses the run's id, and an emission whose
+     * answer was lost is stored twice. */
+    CARBOND_SERVER_CODECARBON_2 = 3
 };
 
 /* When spooled data is forced to the disk (fdatasync). A process that is killed loses nothing that was spooled, whatever
  * is chosen here: this is about power cuts and crashes of the system. */
 enum carbond_fsync {
-    CARBOND_FSYNC_EVERY =
-        0, /* before carbond_emit_sync returns; for carbond_emit, with each flush of the ring */
-    CARBOND_FSYNC_INTERVAL = 1, /* with each flush of the ring */
-    CARBOND_FSYNC_NONE = 2      /* when the system sees fit */
+    /* Before carbond_emit_sync returns; for carbond_emit, with each flush of the ring. */
+    CARBOND_FSYNC_EVERY = 1,
+    CARBOND_FSYNC_INTERVAL = 2, /* with each flush of the ring */
+    CARBOND_FSYNC_NONE = 3      /* when the system sees fit */
 };
 
 /* What happens when the spool is at its cap. */
 enum carbond_when_full {
-    CARBOND_DROP_OLDEST = 0, /* drops are counted, logged, and told to the server as a figure of their runs */
-    CARBOND_REFUSE = 1       /* the ring fills up, then CARBOND_FULL */
+    CARBOND_DROP_OLDEST = 1, /* drops are counted, logged, and told to the server as a figure of their runs */
+    CARBOND_REFUSE = 2       /* the ring fills up, then CARBOND_FULL */
 };
 
 enum carbond_log_level {
@@ -103,12 +111,13 @@ enum carbond_log_level {
 };
 
 /* Called from the background thread, or from within any function here but carbond_emit; from one thread at a time. It may
- * not call the library. `message` is a line without its end, valid during the call. */
+ * not call the library, nor fork() or exit(). `message` is a line without its end, valid during the call. */
 typedef void (*carbond_log_function)(void *user, int level, const char *message);
 
 /* -- options ----------------------------------------------------------------------------------------------------------
  *
- * What is NULL or 0 here is taken from the environment, else from a .codecarbon.config, else is the default.
+ * What is NULL or 0 here is taken from the environment, else from a .codecarbon.config, else is the default. What is set
+ * here holds: no environment makes a program less careful than it wants to be.
  *
  *     member         environment             .codecarbon.config   default
  *     url            CARBOND_URL             api_endpoint         none: required
@@ -165,9 +174,10 @@ typedef struct carbond_client carbond_client;
  * CARBOND_OK; CARBOND_CONFIG, CARBOND_INVALID, CARBOND_NO_MEMORY, CARBOND_SYSTEM: there is no client then. */
 CARBOND_API CARBOND_RESULT int carbond_open(const carbond_options *options, carbond_client **client);
 
-/* Waits until everything accepted so far has been acknowledged or rejected by the server, at most `timeout` ms (0: only
- * asks; negative: without end). A retry that is due later is made at once, unless the server asked for more time.
- * Blocks. CARBOND_OK, CARBOND_TIMEOUT. */
+/* Waits until everything accepted so far, and what was left by ended processes, has been acknowledged or rejected by the
+ * server, or dropped; at most `timeout` ms (negative: without end). A retry that is due later is made at once, unless the
+ * server asked for more time. With a `timeout` of 0 it only asks whether nothing is left, and hurries nothing.
+ * CARBOND_OK; CARBOND_TIMEOUT; CARBOND_INVALID, CARBOND_SYSTEM. */
 CARBOND_API CARBOND_RESULT int carbond_flush(carbond_client *client, int64_t timeout);
 
 /* Writes what is in memory to the spool, ends the background thread and frees the client with all its runs. Waits for the
@@ -175,8 +185,8 @@ CARBOND_API CARBOND_RESULT int carbond_flush(carbond_client *client, int64_t tim
  * CARBOND_OK, CARBOND_LOST. */
 CARBOND_API int carbond_close(carbond_client *client);
 
-/* From now on this token is sent; a retry that waits because the old one was refused is made at once. NULL: none.
- * CARBOND_OK, CARBOND_INVALID, CARBOND_NO_MEMORY. */
+/* From now on this token is sent; a retry that waits because the old one was refused is made at once. NULL: none. Waits for a
+ * short lock. CARBOND_OK; CARBOND_INVALID, CARBOND_NO_MEMORY, CARBOND_SYSTEM: the old one stays. */
 CARBOND_API CARBOND_RESULT int carbond_set_token(carbond_client *client, const char *token);
 
 /* -- runs ------------------------------------------------------------------------------------------------------------ */
@@ -201,7 +211,7 @@ typedef struct carbond_run_info {
     int32_t gpu_count;         /* negative: unknown */
     double longitude;          /* degrees; NaN: unknown */
     double latitude;           /* degrees; NaN: unknown */
-    double ram_total_size;     /* GB; NaN: unknown */
+    double ram_total_size;     /* GB, >= 0; NaN: unknown */
 } carbond_run_info;
 
 /* All unknown. `size` is sizeof(carbond_run_info). */
@@ -210,16 +220,17 @@ CARBOND_API void carbond_run_info_init(carbond_run_info *info, size_t size);
 /* Begins a run. Its creation is spooled before its first emission, and is sent before it. `info` may be NULL. The run
  * lives until carbond_run_free or carbond_close. Waits for the disk at most.
  * CARBOND_OK; CARBOND_NOT_DURABLE: the run is there, its creation in memory alone;
- * CARBOND_INVALID (no experiment, a text longer than 4096 bytes), CARBOND_NO_MEMORY: there is no run. */
+ * CARBOND_INVALID (no experiment, a text that is longer than 4096 bytes or no UTF-8), CARBOND_NO_MEMORY, CARBOND_SYSTEM: there
+ * is no run, and `*run` is NULL. */
 CARBOND_API CARBOND_RESULT int carbond_run_start(carbond_client *client, const carbond_run_info *info,
                                                  carbond_run **run);
 
-/* Goes on with a run that was begun elsewhere, by this process or another one, and that the server knows or will know.
- * CARBOND_OK, CARBOND_INVALID, CARBOND_NO_MEMORY. */
+/* Goes on with a run that was begun elsewhere, by this process or another one, and that the server knows or will know. Waits
+ * for a short lock. CARBOND_OK; CARBOND_INVALID, CARBOND_NO_MEMORY: `*run` is NULL. */
 CARBOND_API CARBOND_RESULT int carbond_run_resume(carbond_client *client, const char *run_id,
                                                   carbond_run **run);
 
-/* The run's id: 36 characters, lower case. Valid as long as the run. */
+/* The run's id: 36 characters, lower case. Valid as long as the run. NULL for NULL. */
 CARBOND_API const char *carbond_run_id(const carbond_run *run);
 
 /* Frees the handle. What was emitted with it is delivered all the same. No other call on this run may be under way. NULL
@@ -228,7 +239,7 @@ CARBOND_API void carbond_run_free(carbond_run *run);
 
 /* -- emissions ------------------------------------------------------------------------------------------------------- */
 
-/* What was emitted since the emission before it. All numbers are >= 0 or NaN: unknown. */
+/* What was emitted since the emission before it. All numbers are from 0 to 1e290, or NaN: unknown. */
 typedef struct carbond_emission {
     size_t size;
     const char *id;       /* a UUID; NULL: one is made. The same run, timestamp and id is the same emission */
@@ -253,8 +264,8 @@ typedef struct carbond_emission {
 CARBOND_API void carbond_emission_init(carbond_emission *emission, size_t size);
 
 /* Takes an emission: copies it to memory, and returns within microseconds. No allocation, no lock, and no I/O but a byte
- * that wakes the background thread when it sleeps. It is on disk within the flush interval; until then the end of the process, other than by carbond_close, loses it.
- * Not to be called from a signal handler.
+ * that wakes the background thread when it sleeps. It is on disk within the flush interval; until then a process that is
+ * killed loses it (one that ends by exit() does not). Not to be called from a signal handler.
  * CARBOND_OK; CARBOND_INVALID, CARBOND_FULL: not accepted, and counted. */
 CARBOND_API int carbond_emit(carbond_run *run, const carbond_emission *emission);
 
@@ -268,42 +279,43 @@ CARBOND_API CARBOND_RESULT int carbond_emit_sync(carbond_run *run, const carbond
 
 /* What stands in the way of delivery. */
 enum carbond_link {
-    CARBOND_LINK_IDLE = 0,         /* nothing has been sent yet */
-    CARBOND_LINK_UP = 1,           /* the last request was answered */
-    CARBOND_LINK_DOWN = 2,         /* the server cannot be reached, or asks to come later */
-    CARBOND_LINK_UNAUTHORIZED = 3, /* it refuses the token: everything is kept */
-    CARBOND_LINK_STRANGE = 4       /* what answers there does not speak as expected: everything is kept */
+    CARBOND_LINK_IDLE = 0, /* nothing has been sent yet */
+    CARBOND_LINK_UP = 1,   /* the last request was answered */
+    CARBOND_LINK_DOWN = 2, /* the server cannot be reached, or asks to come later */
+    CARBOND_LINK_UNAUTHORIZED =
+        3,                   /* it refuses the token: everything is kept; others may adopt what was adopted */
+    CARBOND_LINK_STRANGE = 4 /* what answers there does not speak as expected: everything is kept */
 };
 
 /* Counts since carbond_open, of emissions where nothing else is said. */
 typedef struct carbond_stats {
     size_t size;
-    uint64_t emitted;       /* accepted by carbond_emit and carbond_emit_sync */
-    uint64_t refused;       /* CARBOND_FULL or CARBOND_INVALID was returned */
-    uint64_t found;         /* left by other processes, and adopted */
-    uint64_t delivered;     /* acknowledged by the server, stored now or before */
-    uint64_t duplicates;    /* of these: stored before */
-    uint64_t rejected;      /* refused by the server for good, and moved to rejected/ */
-    uint64_t dropped;       /* lost to the spool's caps */
-    uint64_t lost;          /* lost otherwise: unreadable in a damaged file that is set aside in broken/ */
-    uint64_t pending;       /* in memory and in the spool: not yet delivered, rejected, or dropped */
-    uint64_t spool_bytes;   /* the size of the spool's segments */
-    uint64_t torn_segments; /* files that ended in the middle of a record, as after a power cut: cut */
+    uint64_t emitted;    /* accepted by carbond_emit and carbond_emit_sync */
+    uint64_t refused;    /* CARBOND_FULL or CARBOND_INVALID was returned */
+    uint64_t found;      /* left by other processes, and adopted for good */
+    uint64_t delivered;  /* acknowledged by the server, stored now or before */
+    uint64_t duplicates; /* of these: stored before */
+    uint64_t rejected;   /* refused by the server for good, and moved to rejected/ */
     uint64_t
-        broken_segments; /* files that were damaged: their readable records went on, the file is in broken/ */
-    uint64_t
-        foreign_files; /* files in the spool that are none of the library's, or of a newer one: left alone */
-    uint64_t adopted_spools; /* directories of ended processes that this one took over */
-    uint64_t requests;       /* sent */
-    uint64_t retries;        /* requests that failed and are tried again */
-    int64_t retry_in;        /* ms until the next attempt; 0: none is waited for */
-    int32_t link;            /* enum carbond_link */
-    int32_t http_status;     /* of the last answer; 0: none */
-    int32_t disk_errno;      /* why the spool cannot be written now; 0: it can */
-    int32_t server;          /* enum carbond_server: as told, or as found out */
+        dropped;   /* lost to the spool's caps; of what is being sent just then it is known a little later */
+    uint64_t lost; /* otherwise: unreadable in a damaged file, which is set aside in broken/ */
+    uint64_t pending;         /* in memory and in the spool: not yet delivered, rejected, or dropped */
+    uint64_t spool_bytes;     /* the size of the spool's segments */
+    uint64_t torn_segments;   /* files that ended in the middle of a record, as after a power cut: cut */
+    uint64_t broken_segments; /* files that were damaged: what is readable goes on, the file to broken/ */
+    uint64_t foreign_files;   /* files there that are none of the library's, or a newer one's: left alone */
+    uint64_t adopted_spools;  /* directories of ended processes that this one took over */
+    uint64_t requests;        /* sent */
+    uint64_t retries;         /* requests that failed and are tried again */
+    int64_t retry_in;         /* ms until the next attempt; 0: none is waited for */
+    int32_t link;             /* enum carbond_link */
+    int32_t http_status;      /* of the last answer; 0: none */
+    int32_t disk_errno;       /* why the spool cannot be written now; 0: it can */
+    int32_t server;           /* enum carbond_server: as told, or as found out */
 } carbond_stats;
 
-/* Fills the first `size` bytes, which is sizeof(carbond_stats). Waits for nothing but a short lock. */
+/* Fills the first `size` bytes, which is sizeof(carbond_stats). Waits for nothing but a short lock. A client that is NULL has
+ * done nothing: zeros. */
 CARBOND_API void carbond_get_stats(carbond_client *client, carbond_stats *stats, size_t size);
 
 /* A sentence in English for a code. Never NULL. */

@@ -12,7 +12,7 @@ static const struct {
     [CARBOND_NOT_DURABLE] = {"Accepted, but in memory alone: the disk refuses it", 0},
     [CARBOND_TIMEOUT] = {"The time was over before all was acknowledged", 1},
     [CARBOND_NO_MEMORY] = {"Out of memory", 1},
-    [CARBOND_CONFIG] = {"An option is missing or wrong", 0},
+    [CARBOND_CONFIG] = {"An option is missing or wrong: the log tells which", 0},
     [CARBOND_SYSTEM] = {"The system refuses a thread or the like", 1},
     [CARBOND_LOST] = {"Not all that was accepted could be written down", 0},
 };

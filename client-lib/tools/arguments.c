@@ -96,7 +96,8 @@ static void *place_of(struct arguments *arguments, const struct option_row *row)
 /* -- values -------------------------------------------------------------------------------------------------------------- */
 
 static const char *wrong(const struct option_row *row, const char *takes) {
-    snprintf(problem, sizeof problem, "%s takes %s", row->member ? row->member : row->name, takes);
+    snprintf(problem, sizeof problem, "%s%s takes %s", row->member ? "" : "--",
+             row->member ? row->member : row->name, takes);
     return problem;
 }
 
@@ -208,13 +209,15 @@ static const char *read_token(struct arguments *arguments) {
     if (!arguments->token_file)
         return NULL;
     FILE *file = fopen(arguments->token_file, "re");
+    errno = file ? 0 : errno;
     bool good = file && fgets(arguments->token, sizeof arguments->token, file);
+    if (!good)
+        snprintf(problem, sizeof problem, "%.150s %s%s", arguments->token_file,
+                 errno ? "can't be read: " : "holds no token", errno ? strerror(errno) : "");
     if (file)
         fclose(file);
-    if (!good) {
-        snprintf(problem, sizeof problem, "%.150s holds no token", arguments->token_file);
+    if (!good)
         return problem;
-    }
     arguments->token[strcspn(arguments->token, "\r\n")] = '\0';
     arguments->options.token = arguments->token;
     return NULL;
@@ -229,7 +232,7 @@ const char *arguments_read(struct arguments *arguments, unsigned command, int ar
     if (fault || arguments->help)
         return fault;
     if (arguments->wait < 0 || arguments->wait > 1e6)
-        return "wait takes seconds, from 0 to a million";
+        return "--wait takes seconds, from 0 to a million";
     if (command & (SPOOL_LIST | SPOOL_FLUSH | SPOOL_VERIFY))
         fault = read_directory(arguments, argc, argv);
     else if (optind < argc) {

@@ -43,7 +43,7 @@ struct sending {
 
 static const char *take_run(struct sending *sending, const char *id) {
     if (!id)
-        return "the run is missing";
+        return "--run is missing";
     if (sending->run && strcmp(carbond_run_id(sending->run), id) == 0)
         return NULL;
     carbond_run_free(sending->run);

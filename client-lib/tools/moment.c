@@ -43,6 +43,8 @@ bool moment_parse(const char *text, int64_t *moment) {
     rest = rest ? read_fraction(rest, &fraction) : NULL;
     if (!rest || !read_offset(rest, &offset))
         return false;
-    *moment = ((int64_t)timegm(&parts) - offset) * MICROSECONDS + fraction;
-    return true;
+    int day = parts.tm_mday;
+    time_t seconds = timegm(&parts); /* makes the 3rd of March of the 31st of February */
+    *moment = ((int64_t)seconds - offset) * MICROSECONDS + fraction;
+    return parts.tm_mday == day;
 }

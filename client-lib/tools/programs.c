@@ -7,7 +7,8 @@ static int print_help(const struct program *program, FILE *out, int status) {
             program->name, program->operands);
     for (size_t i = 0; i < program->count; i++)
         fprintf(out, "  %-10s %s\n", program->commands[i].name, program->commands[i].help);
-    fprintf(out, "\n%s COMMAND --help tells a command's options.\n\n%s", program->name, program->notes);
+    fprintf(out, "\n%s COMMAND --help tells a command's options, %s --version its version.\n\n%s",
+            program->name, program->name, program->notes);
     return status;
 }
 
@@ -30,10 +31,15 @@ static int obey(const struct program *program, int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0)
         return print_help(program, stdout, EXIT_DONE);
+    if (strcmp(word, "--version") == 0)
+        return printf("%s %s\n", program->name, carbond_version()) > 0 ? EXIT_DONE : EXIT_FAILED;
     for (size_t i = 0; i < program->count; i++)
         if (strcmp(word, program->commands[i].name) == 0)
             return run(program, &program->commands[i], argc - 1, argv + 1);
-    return print_help(program, stderr, EXIT_USAGE);
+    if (argc < 2)
+        return print_help(program, stderr, EXIT_USAGE);
+    fprintf(stderr, "%s: no such command: %s (--help lists them)\n", program->name, word);
+    return EXIT_USAGE;
 }
 
 /* Output that could not be written is a failure, even if all else went well. */

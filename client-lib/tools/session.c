@@ -8,6 +8,14 @@ static void tell(void *user, int level, const char *message) {
     fprintf(stderr, "%s: %s\n", program, message);
 }
 
+static const char *const WHY[] = {
+    [CARBOND_LINK_IDLE] = "nothing has been sent yet",
+    [CARBOND_LINK_UP] = "the server has not answered all of it yet",
+    [CARBOND_LINK_DOWN] = "the server can't be reached, or asks to come later",
+    [CARBOND_LINK_UNAUTHORIZED] = "the server refuses the token",
+    [CARBOND_LINK_STRANGE] = "what answers there is no server that it knows",
+};
+
 carbond_client *session_open(struct arguments *arguments, const char *program) {
     carbond_options *options = &arguments->options;
     carbond_client *client;
@@ -36,6 +44,6 @@ int session_end(carbond_client *client, const struct arguments *arguments, const
     }
     if (flushed == CARBOND_OK)
         return EXIT_DONE;
-    fprintf(stderr, "%s: the server does not have it all yet; what is left stays in the spool\n", program);
+    fprintf(stderr, "%s: %s; what is left stays in the spool\n", program, WHY[stats.link]);
     return EXIT_LATER;
 }

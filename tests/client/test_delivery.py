@@ -412,7 +412,7 @@ def test_caps(site, spool):
         assert site.count(run) == 3000 - dropped
         assert site.admin_client().get(f"/runs/{run}").json()["emissions_dropped"] == dropped
         site.down()
-        with site.tracker(spool, max_bytes=1 << 17, when_full=1, ring_capacity=64) as tracker:
+        with site.tracker(spool, max_bytes=1 << 17, when_full=2, ring_capacity=64) as tracker:
             run = tracker.run()
             tracker.tell("sync", 3000)
             answers = [tracker.hear("sync") for _ in range(3000)]

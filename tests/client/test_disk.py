@@ -261,7 +261,7 @@ def test_a_power_cut_takes_nothing_that_was_synced(server, spool, layer):
 def test_a_power_cut_does_take_something(server, spool, layer):
     """What nobody forces to the disk is gone: the other tests here would fail if nothing were forced."""
     with server.away():
-        tracker = tracker_of(server, spool, layer, fsync=2)
+        tracker = tracker_of(server, spool, layer, fsync=3)
         tracker.run()
         tracker.sync(30)
         cut(tracker, layer)
@@ -317,7 +317,7 @@ def test_a_power_cut_after_an_adoption(server, spool, layer):
 def test_a_power_cut_with_fsync_interval(server, spool, layer):
     """The same once the flush interval is over."""
     with server.away():
-        tracker = tracker_of(server, spool, layer, fsync=1)
+        tracker = tracker_of(server, spool, layer, fsync=2)
         run = tracker.run()
         tracker.emit(30)
         ids = tracker.sync(1)

@@ -88,6 +88,17 @@ def test_what_the_manual_says_to_paste(site, build, tmp_path):
     assert site.database.value("select count(*) from emissions where emissions_sum = 1.9e-06 and duration = 15") >= 1
 
 
+def test_the_example_of_the_header(tmp_path):
+    """It compiles, and ignores no result that must be looked at."""
+    header = EXAMPLES.parent / "include" / "carbond.h"
+    example = re.search(r" \*\n((?: \*     .*\n| \*\n)+) \* THE HOUSE", header.read_text())[1]
+    (tmp_path / "tracker.c").write_text("#include <carbond.h>\n#include <stdio.h>\n#include <stdlib.h>\nint main(void) {\n" +
+                                        re.sub(r"^ \*", "", example, flags=re.MULTILINE) + "return EXIT_SUCCESS;\n}\n")
+    done = subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", header.parent,
+                           tmp_path / "tracker.c"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_manual_knows_every_option():
     text = MANUAL.read_text()
     table = (EXAMPLES.parent / "src" / "options.c").read_text()

@@ -66,6 +66,8 @@ static void test_order(void **state) {
     carbond_options_init(&given, sizeof given);
     given.token = "cpt_code";
     given.max_bytes = 2000000;
+    setenv("CARBOND_WHEN_FULL", "refuse", 1);
+    given.when_full = CARBOND_DROP_OLDEST; /* what a program sets holds, though it is the default as well */
     assert_int_equal(resolve(&given, &options), CARBOND_OK);
     assert_string_equal(options.url, "http://environment");
     assert_string_equal(options.token, "cpt_code");
@@ -73,6 +75,7 @@ static void test_order(void **state) {
     assert_string_equal(options.experiment_id, EXPERIMENT);
     assert_int_equal(options.fsync, CARBOND_FSYNC_NONE);
     assert_int_equal(options.max_bytes, 2000000);
+    assert_int_equal(options.when_full, CARBOND_DROP_OLDEST);
     options_destroy(&options);
 }
 
@@ -140,7 +143,8 @@ static void test_what_is_refused(void **state) {
         {"CARBOND_LOG_LEVEL", "verbose", "takes error, warning, info, debug"},
         {"CARBOND_SERVER", "apache", "CARBOND_SERVER"},
         {"CARBOND_SPOOL_MAX_BYTES", "12x", "CARBOND_SPOOL_MAX_BYTES"},
-        {"CARBOND_SPOOL_MAX_BYTES", "12", "max_bytes [CARBOND_SPOOL_MAX_BYTES] takes a whole number from 65536 to"},
+        {"CARBOND_SPOOL_MAX_BYTES", "12",
+         "max_bytes [CARBOND_SPOOL_MAX_BYTES] takes a whole number from 65536 to"},
         {"CARBOND_SPOOL_MAX_BYTES", "99999999999999999999", "CARBOND_SPOOL_MAX_BYTES"},
         {"CARBOND_SPOOL_MAX_AGE", "-1", "max_age"},
     };

@@ -135,11 +135,12 @@ def test_the_environment(server, spool):
 
 
 @pytest.mark.parametrize("words, told", [
-    ([], "usage"), (["walk"], "usage"), (["run", "--nonsense"], "is not an option"), (["run", "--os"], "needs a value"),
+    ([], "usage"), (["walk"], "no such command: walk"), (["run", "--nonsense"], "is not an option"), (["run", "--os"], "needs a value"),
     (["run", "more"], "unexpected argument"), (["run", "--cpu-count", "-1"], "whole number"),
     (["run", "--latitude", "north"], "a number"), (["run", "--timestamp", "yesterday"], "a time"),
     (["run", "--timestamp", "2026-11-23T17:40:00+25:00"], "a time"), (["run", "--server", "apache"], "codecarbon1"),
-    (["run", "--wait", "-1"], "seconds"), (["run", "--token-file", "/nonexistent"], "no token"),
+    (["run", "--timestamp", "2026-02-31T00:00:00Z"], "a time"), (["run", "--token-file", "/dev/null"], "no token"),
+    (["run", "--wait", "-1"], "seconds"), (["run", "--token-file", "/nonexistent"], "No such file"),
     (["run", "--url", "ftp://x"], "http(s)"), (["run", "--experiment", "x", "--url", "http://x"], "UUID"),
 ])
 def test_wrong_usage(tmp_path, words, told):
@@ -161,6 +162,11 @@ def test_help(words):
     out, error = program(*words, "--help")
     assert out.startswith(("usage:", words[0])) and not error
     assert max(map(len, out.splitlines())) <= 132
+
+
+@pytest.mark.parametrize("name", ["carbond-send", "carbond-spool"])
+def test_version(name):
+    assert program(name, "--version") == (f"{name} 0.1.0\n", "")
 
 
 def test_output_that_cannot_be_written():
