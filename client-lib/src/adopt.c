@@ -267,8 +267,13 @@ static void visit_root(void *context, const char *name) {
     struct spool *spool = adoption->spool;
     uint32_t server;
     bool is_known = strcmp(name, "rejected") == 0 || strcmp(name, "broken") == 0 || strcmp(name, "runs") == 0;
-    if (is_known || *name == '.') /* one that begins with a dot is being made just now */
+    if (is_known)
         return;
+    if (*name == '.') { /* it is being made just now, or its maker was killed */
+        if (is_spool_name(name + 1, &server))
+            directory_remove_unfinished(adoption->root, name);
+        return;
+    }
     if (!is_spool_name(name, &server)) {
         count(&spool->counters->foreign_files, 1);
         return;

@@ -1,5 +1,7 @@
 #include "directory.h"
 
+#include "clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, UNFINISHED_FOR = 60 /* s */ };
 
 /* A new directory is there for good when the one above it has been forced to the disk. */
 static void make_one(char *path) {
@@ -92,6 +94,13 @@ static void remove_hidden(int parent, const char *hidden) {
     snprintf(lock, sizeof lock, "%s/lock", hidden);
     unlinkat(parent, lock, 0);
     unlinkat(parent, hidden, AT_REMOVEDIR);
+}
+
+void directory_remove_unfinished(int parent, const char *name) {
+    struct stat file;
+    if (*name == '.' && fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+        clock_wall() / 1000000 - file.st_mtime > UNFINISHED_FOR)
+        remove_hidden(parent, name);
 }
 
 /* It gets its name when it is locked: nobody who looks for orphans sees it before. */

@@ -9,6 +9,9 @@ int directory_make_path(const char *path);
 /* Makes and opens a new directory with a file `lock`, and locks it. 0, or an errno. */
 int directory_make_locked(int parent, const char *name, int *directory, int *lock);
 
+/* Removes what directory_make_locked was making when its process was killed, a minute ago or longer. */
+void directory_remove_unfinished(int parent, const char *name);
+
 /* Opens a directory and locks it, if nobody else does. 0; EWOULDBLOCK: somebody does; or another errno. Nothing is open
  * then. */
 int directory_take(int parent, const char *name, int *directory, int *lock);

@@ -268,7 +268,8 @@ void spool_take_out(struct spool *spool, struct segment *segment) {
 void spool_clean(struct spool *spool, bool active_too) {
     for (struct segment *segment = spool->first, *next; segment; segment = next) {
         next = segment->next;
-        bool spared = segment->holders > 0 || (segment == spool->active && !active_too);
+        bool grows = segment == spool->active && !segment->in_memory; /* memory is too dear to wait with it */
+        bool spared = segment->holders > 0 || (grows && !active_too);
         if (!spared && segment->settled >= segment->records)
             remove_segment(spool, segment);
     }

@@ -1,6 +1,7 @@
 """What is emitted arrives, once: against a real server that comes and goes, and trackers that are killed."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import time
@@ -120,6 +121,18 @@ def test_a_spool_is_adopted_by_one_and_lived_ones_are_left_alone(site, spool):
             site.up()
     assert [site.count(run) for run in [orphan, *runs]] == [30, 10, 10, 10, 10]
     assert not segments(spool)
+
+
+def test_a_directory_whose_maker_was_killed_goes(site, spool):
+    """It has no name of its own yet. One that may be in the making stays."""
+    for name, age in [("a" * 8, 3600), ("b" * 8, 0)]:
+        directory = spool / f".{name}-{harness.UNKNOWN_ID}"
+        directory.mkdir(parents=True)
+        (directory / "lock").touch()
+        os.utime(directory, (time.time() - age,) * 2)
+    with site.tracker(spool) as tracker:
+        tracker.flush()
+    assert [path.name[:9] for path in spool.iterdir()] == [".bbbbbbbb"]
 
 
 def test_exit_without_close(site, spool):

@@ -146,6 +146,21 @@ def test_a_full_disk_fills_the_memory_then_a_code_says_so(server, spool, layer):
     assert sent[:len(ids)] == ids and len(sent) == len(ids) + ring + 1 and sent[-1] == more
 
 
+def test_memory_is_free_again_when_the_server_has_it_all(server, spool, layer):
+    """Though the disk stays full."""
+    layer.set(disk=errno.ENOSPC)
+    with tracker_of(server, spool, layer) as tracker:
+        with server.away():
+            tracker.run(code=3)
+            tracker.tell("sync", 10000)
+            codes = [tracker.hear("sync")[0] for _ in range(10000)]
+            assert codes[-1] == "2"
+        tracker.flush()
+        tracker.sync(3, code=3)
+        tracker.flush()
+    assert len(server.order) == codes.count("3") + 3
+
+
 def test_closing_without_a_disk_tells_what_is_lost(server, spool, layer):
     layer.set(disk=errno.ENOSPC)
     with tracker_of(server, spool, layer) as tracker:
