@@ -337,14 +337,14 @@ bool spool_give_back(struct spool *spool) {
     spool_make_name(spool, name);
     if (directory_make_locked(spool->root, name, &directory, &lock) != 0)
         return false; /* it stays here */
-    bool given = true;
-    while (segment && given) {
+    bool good = spool->fsync == CARBOND_FSYNC_NONE || directory_sync(spool->root) == 0;
+    while (segment && good) {
         struct segment *next = next_to_give_back(segment->next);
-        given = give_back_to(spool, segment, directory);
+        good = give_back_to(spool, segment, directory);
         segment = next;
     }
     if (spool->fsync != CARBOND_FSYNC_NONE)
-        directory_sync(directory);
+        directory_sync(directory); /* before the names here are forced to the disk without them */
     log_write(spool->log, CARBOND_LOG_INFO, "what was adopted is left to others, since the token is refused");
     close(directory);
     close(lock);

@@ -12,6 +12,7 @@
 enum {
     REPLY_MOST = 1024 * 1024, /* a batch's answer lists 100 rejections at most: a tenth of this */
     SOCKETS = 32,
+    POLL_FAILED = 10000, /* us */
     SLOWEST = 64,       /* bytes a second: what is slower has stalled */
     WHOLE_REQUEST = 10, /* times the stall timeout: the most that one may take */
 };
@@ -196,7 +197,8 @@ void transport_work(struct transport *transport, int timeout) {
     for (unsigned lane = 0; lane < LANES; lane++)
         if (transport->channels[lane].ended)
             timeout = 0;
-    curl_multi_poll(transport->multi, NULL, 0, timeout, NULL);
+    if (curl_multi_poll(transport->multi, NULL, 0, timeout, NULL) != CURLM_OK)
+        usleep(POLL_FAILED); /* out of memory, say: not at full speed */
     curl_multi_perform(transport->multi, &running);
     note_ends(transport);
 }
