@@ -151,56 +151,6 @@ void spool_note_disk(struct spool *spool, int problem) {
     spool->disk_retry = problem ? clock_monotonic() + DISK_PAUSE : 0;
 }
 
-/* -- what is dropped -------------------------------------------------------------------------------------------------- */
-
-struct dropping {
-    struct spool *spool;
-    struct segment *segment;
-};
-
-/* The creation of a run is kept, to tell the server how many of its emissions were dropped. */
-static void keep_creation(struct carbond_run *run, const struct record *record) {
-    if (run->creation)
-        return;
-    run->creation = malloc(record->json_length);
-    if (!run->creation)
-        return;
-    memcpy(run->creation, record->json, record->json_length);
-    run->creation_length = record->json_length;
-}
-
-static void count_dropped(void *context, const struct segment_entry *entry) {
-    const struct dropping *dropping = context;
-    const struct record *record = &entry->record;
-    struct spool *spool = dropping->spool;
-    if (segment_is_settled(dropping->segment, entry->index) && record->type != RECORD_RUN)
-        return;
-    struct carbond_run *run = runs_get(spool->runs, spool->client, &record->run);
-    if (!run)
-        return;
-    if (record->type == RECORD_RUN) {
-        keep_creation(run, record);
-        if (segment_is_settled(dropping->segment, entry->index) && run->dropped == run->told)
-            return;
-    } else {
-        run->dropped++;
-    }
-    run->unwritten = spool->unwritten_runs = true;
-}
-
-/* How many were dropped is known when nothing of it is being sent any more: what the server has stored meanwhile was not. */
-static void account_dropped(struct spool *spool, struct segment *segment) {
-    uint32_t emissions = segment->emissions - segment->emissions_settled;
-    struct dropping dropping = {spool, segment};
-    struct segment_survey survey;
-    if (segment->fd >= 0)
-        segment_survey(&spool->reader, segment->fd, &survey, count_dropped, &dropping);
-    count(&spool->counters->dropped, emissions);
-    if (emissions > 0)
-        log_write(spool->log, CARBOND_LOG_ERROR, "the spool %s: %u emissions are dropped", segment->dropped,
-                  (unsigned)emissions);
-}
-
 /* -- the list of segments ---------------------------------------------------------------------------------------------- */
 
 static void link_segment(struct spool *spool, struct segment *segment) {
@@ -240,21 +190,21 @@ static void unlink_segment(const struct spool *spool, uint64_t number) {
 /* It is off the list, and nobody reads it any more: what is pending in it now is gone. */
 static void end_segment(struct spool *spool, struct segment *segment) {
     if (segment->dropped)
-        account_dropped(spool, segment);
+        spool_account_dropped(spool, segment);
     spool->pending -= segment->emissions - segment->emissions_settled;
     segment_free(segment);
 }
 
-/* Takes it off the list, and its file off the disk (or out of the way, if it is damaged). What is being sent of it just now
- * may be settled yet, by whoever holds it. */
-static void remove_segment(struct spool *spool, struct segment *segment) {
+static bool set_aside(struct spool *spool, const struct segment *segment) {
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(segment->number, name);
+    return spool_set_aside(spool, spool->directory, name) == 0;
+}
+
+void spool_remove(struct spool *spool, struct segment *segment) {
     unlink_from_list(spool, segment);
-    if (!segment->in_memory) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(segment->number, name);
-        if (!segment->damaged || spool_set_aside(spool, spool->directory, name) != 0)
-            unlinkat(spool->directory, name, 0);
-    }
+    if (!segment->in_memory && !(segment->damaged && set_aside(spool, segment)))
+        unlink_segment(spool, segment->number);
     segment->removed = true;
     if (segment->holders == 0)
         end_segment(spool, segment);
@@ -271,7 +221,7 @@ void spool_clean(struct spool *spool, bool active_too) {
         bool grows = segment == spool->active && !segment->in_memory; /* memory is too dear to wait with it */
         bool spared = segment->holders > 0 || (grows && !active_too);
         if (!spared && segment->settled >= segment->records)
-            remove_segment(spool, segment);
+            spool_remove(spool, segment);
     }
 }
 
@@ -287,7 +237,7 @@ static void lose_segment(struct spool *spool, struct segment *segment) {
     log_write(spool->log, CARBOND_LOG_ERROR,
               "somebody has deleted a segment of the spool: %u emissions are lost", (unsigned)emissions);
     count(&spool->counters->lost, emissions);
-    remove_segment(spool, segment);
+    spool_remove(spool, segment);
 }
 
 struct segment *spool_hold(struct spool *spool, uint64_t number, int *problem) {
@@ -340,57 +290,6 @@ void spool_recount(struct spool *spool, struct segment *segment) {
         count(&spool->counters->lost, before - segment->emissions);
     if (segment == spool->active)
         spool_roll(spool);
-}
-
-/* -- caps ------------------------------------------------------------------------------------------------------------- */
-
-static struct segment *oldest_on_disk(struct spool *spool, bool held_too) {
-    struct segment *segment = spool->first;
-    while (segment && (segment->in_memory || (segment->holders > 0 && !held_too)))
-        segment = segment->next;
-    return segment != spool->active ? segment : NULL;
-}
-
-/* What is being sent just now is about to go anyway: it is spared, unless it is all there is. */
-static struct segment *oldest_to_drop(struct spool *spool) {
-    struct segment *oldest = oldest_on_disk(spool, false);
-    return oldest ? oldest : oldest_on_disk(spool, true);
-}
-
-static void drop_segment(struct spool *spool, struct segment *segment, const char *why) {
-    segment->dropped = why;
-    segment_open(segment, spool->directory); /* it is read once more: what can't be is counted all the same */
-    remove_segment(spool, segment);
-}
-
-/* The last bit of room is for runs, which tell what was dropped: that must not cost more emissions. */
-static uint64_t most_bytes(const struct spool *spool) {
-    return spool->max_bytes - (spool->filled.emissions > 0 ? spool->max_bytes / 32 : 0);
-}
-
-static bool make_room(struct spool *spool, uint64_t bytes) {
-    while (spool->bytes + bytes > most_bytes(spool)) {
-        struct segment *oldest = spool->when_full == CARBOND_DROP_OLDEST ? oldest_to_drop(spool) : NULL;
-        if (!oldest)
-            return false;
-        drop_segment(spool, oldest, "is at its cap");
-    }
-    return true;
-}
-
-/* A segment holds what was written during an eighth of max_age, so that it is dropped when its last record is too old. */
-void spool_expire(struct spool *spool) {
-    if (spool->max_age == 0)
-        return;
-    int64_t now = clock_monotonic();
-    if (spool->active && now - spool->active->age_from > spool->max_age / 8)
-        spool_roll(spool);
-    for (;;) {
-        struct segment *oldest = oldest_on_disk(spool, false);
-        if (!oldest || now - oldest->age_from <= spool->max_age + spool->max_age / 8)
-            return;
-        drop_segment(spool, oldest, "holds what is too old");
-    }
 }
 
 /* -- writing ----------------------------------------------------------------------------------------------------------- */
@@ -544,7 +443,7 @@ static bool put_entry(struct spool *spool, const struct ring_entry *entry) {
 /* Writes the buffer. 0, or an errno: ENOBUFS when a cap forbids it. */
 static int write_buffer(struct spool *spool, struct segment *segment) {
     if (segment->in_memory ? segment->size + spool->filled.length > MEMORY_MOST
-                           : !make_room(spool, spool->filled.length))
+                           : !spool_make_room(spool, spool->filled.length))
         return ENOBUFS;
     int problem = segment_append(segment, spool->buffer, spool->filled.length);
     if (problem != 0)

@@ -109,9 +109,6 @@ void spool_recover(struct spool *spool);
 /* The next record goes to a new segment. */
 void spool_roll(struct spool *spool);
 
-/* Drops what is older than max_age. */
-void spool_expire(struct spool *spool);
-
 /* -- reading ----------------------------------------------------------------------------------------------------------- */
 
 /* The first segment whose number is at least this, opened and held; NULL when there is none, or, with an errno in
@@ -131,8 +128,24 @@ void spool_clean(struct spool *spool, bool active_too);
 /* Puts a segment in its place by its number, and counts what it holds. Takes ownership. */
 void spool_insert(struct spool *spool, struct segment *segment);
 
+/* Takes it off the list, and its file off the disk (or out of the way, if it is damaged). What is being sent of it just now
+ * may be settled yet, by whoever holds it. */
+void spool_remove(struct spool *spool, struct segment *segment);
+
 /* Takes one out that nobody holds: it is the caller's. Its file stays where it is. */
 void spool_take_out(struct spool *spool, struct segment *segment);
+
+/* -- caps (caps.c) ----------------------------------------------------------------------------------------------------- */
+
+/* Drops the oldest segments, where that is the policy, until there is room for what is in the buffer. False if there is none. */
+bool spool_make_room(struct spool *spool, uint64_t bytes);
+
+/* Drops what is older than max_age. */
+void spool_expire(struct spool *spool);
+
+/* Counts what is pending in a segment that was dropped, once nobody sends of it any more: what the server has stored meanwhile
+ * was not dropped. */
+void spool_account_dropped(struct spool *spool, struct segment *segment);
 
 /* -- others' spools (adopt.c) ------------------------------------------------------------------------------------------ */
 

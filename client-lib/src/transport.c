@@ -13,8 +13,8 @@ enum {
     REPLY_MOST = 1024 * 1024, /* a batch's answer lists 100 rejections at most: a tenth of this */
     SOCKETS = 32,
     POLL_FAILED = 10000, /* us */
-    SLOWEST = 64,       /* bytes a second: what is slower has stalled */
-    WHOLE_REQUEST = 10, /* times the stall timeout: the most that one may take */
+    SLOWEST = 64,        /* bytes a second: what is slower has stalled */
+    WHOLE_REQUEST = 10,  /* times the stall timeout: the most that one may take */
 };
 
 struct channel {
