@@ -10,7 +10,9 @@
 
 enum {
     ADOPT_EVERY = 60 * 1000, /* ms */
-    IDLE_FOR = 1000,         /* ms without anything to send, before the last segment is deleted */
+    HOLDS_FOR =
+        1000, /* ms until it is looked again whether a request has let go of what is to be given back */
+    IDLE_FOR = 1000, /* ms without anything to send, before the last segment is deleted */
 };
 
 struct sender {
@@ -45,19 +47,33 @@ static void hurry(struct sender *sender, int64_t now) {
     sender->next_drain = now;
 }
 
+static bool is_sending(const struct sender *sender) {
+    for (unsigned i = 0; i < LANES; i++)
+        if (sender->lanes[i].work != LANE_IDLE)
+            return true;
+    return false;
+}
+
+static bool give_back(struct carbond_client *client) {
+    pthread_mutex_lock(&client->lock);
+    bool given = spool_give_back(&client->spool);
+    pthread_mutex_unlock(&client->lock);
+    return given;
+}
+
 /* While its own token is refused, it holds what others left every other time only: they may have a better one. */
 static void adopt(struct sender *sender, int64_t now) {
     struct carbond_client *client = sender->client;
     pthread_mutex_lock(&client->lock);
     unsigned wanted = client->searches_wanted;
     bool afresh = wanted != client->searches_done;
-    bool due = afresh || now >= sender->next_adoption;
-    sender->out.token_refused &= !afresh;
-    bool adopts = due && !(sender->out.token_refused && spool_give_back(&client->spool));
     pthread_mutex_unlock(&client->lock);
-    if (due)
-        sender->next_adoption = now + ADOPT_EVERY;
-    if (!adopts)
+    if (!afresh && now < sender->next_adoption)
+        return;
+    sender->out.token_refused &= !afresh;
+    bool holds = sender->out.token_refused && is_sending(sender);
+    sender->next_adoption = now + (holds ? HOLDS_FOR : ADOPT_EVERY);
+    if (holds || (sender->out.token_refused && give_back(client)))
         return;
     spool_adopt(&client->spool, &client->lock);
     pthread_mutex_lock(&client->lock);
@@ -92,13 +108,6 @@ static void begin(struct sender *sender, int64_t now) {
         return;
     for (unsigned i = 0; i < LANES; i++)
         lane_begin(&sender->lanes[i], now);
-}
-
-static bool is_sending(const struct sender *sender) {
-    for (unsigned i = 0; i < LANES; i++)
-        if (sender->lanes[i].work != LANE_IDLE)
-            return true;
-    return false;
 }
 
 /* When nothing is left to send: the last segment goes, and what is known of runs that nobody holds. */

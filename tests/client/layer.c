@@ -1,9 +1,10 @@
 /* A layer between a tracker and its system (LD_PRELOAD): a disk that refuses, a clock that jumps, time that passes at once,
  * names of hosts that nobody tells, and a power cut.
  *
- *     CARBOND_TEST_LAYER    a file of four numbers of 8 bytes, read at each call: the errno with which everything that would
+ *     CARBOND_TEST_LAYER    a file of five numbers of 8 bytes, read at each call: the errno with which everything that would
  *                           change the spool fails (0: none), the seconds by which the clock on the wall is wrong, those by
- *                           which the monotonic one is ahead, and those that looking up a host's name takes
+ *                           which the monotonic one is ahead, those that looking up a host's name takes, and those that the
+ *                           disk takes for what is forced to it
  *     CARBOND_TEST_DURABLE  a directory, or nothing: keeps what a power cut would leave. A file's contents are there once it
  *                           was forced to the disk, a directory's names once the directory was: as files named after inode
  *                           number and time of birth (numbers are given again), a directory as lines of "INODE-BIRTH NAME"
@@ -27,7 +28,7 @@
 
 #define REAL(name) (__extension__(__typeof__(&(name))) dlsym(RTLD_NEXT, #name))
 
-enum { AT_ERRNO = 0, AT_SECONDS = 8, AT_AHEAD = 16, AT_NAMES = 24 };
+enum { AT_ERRNO = 0, AT_SECONDS = 8, AT_AHEAD = 16, AT_NAMES = 24, AT_DISK = 32 };
 
 static int64_t control(off_t at) {
     static int fd = -1;
@@ -173,6 +174,7 @@ static void keep(int fd) {
 int fsync(int fd) {
     if (refuses(fd))
         return -1;
+    sleep((unsigned)control(AT_DISK));
     keep(fd);
     return 0;
 }

@@ -28,11 +28,11 @@ class Layer:
         self.durable.mkdir()
         self.set()
 
-    def set(self, disk=0, seconds=0, ahead=0, names=0):
+    def set(self, disk=0, seconds=0, ahead=0, names=0, slow=0):
         """The errno of its disk, how wrong its clock on the wall is, how much time has passed at once, and the seconds that
-        it takes to look up a host."""
+        it takes to look up a host, and to force something to the disk."""
         with open(self.path, "r+b" if self.path.exists() else "wb") as file:
-            file.write(struct.pack("=qqqq", disk, seconds, ahead, names))
+            file.write(struct.pack("=qqqqq", disk, seconds, ahead, names, slow))
 
     def environment(self):
         binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
@@ -144,6 +144,22 @@ def test_a_full_disk_fills_the_memory_then_a_code_says_so(server, spool, layer):
         tracker.flush()
     sent = server.ids(run)
     assert sent[:len(ids)] == ids and len(sent) == len(ids) + ring + 1 and sent[-1] == more
+
+
+def test_a_disk_that_hangs_does_not_hold_up_the_tracker(server, spool, layer):
+    with tracker_of(server, spool, layer) as tracker:
+        run = tracker.run()
+        tracker.flush()
+        layer.set(slow=4)
+        tracker.emit(1)
+        time.sleep(0.5)  # the flush interval is over, most likely: the background thread waits for the disk
+        began = time.monotonic()
+        for _ in range(10):
+            tracker.emit(100)
+        assert time.monotonic() - began < 3
+        layer.set()
+        tracker.flush()
+    assert len(server.ids(run)) == 1001
 
 
 def test_memory_is_free_again_when_the_server_has_it_all(server, spool, layer):
@@ -321,7 +337,7 @@ def test_a_power_cut_after_an_adoption(server, spool, layer):
         heir = tracker_of(server, spool, layer)
         second = heir.run()
         more = heir.sync(10)
-        harness.until(lambda: heir.stats()["found"] == 10, what="the adoption")
+        harness.until(lambda: heir.stats()["found"] == 10, 30, "the adoption")
         more += heir.sync(1)
         cut(heir, layer)
     with tracker_of(server, spool) as successor:
@@ -400,7 +416,7 @@ def test_an_orphan_is_adopted_by_a_living_process(server, spool, layer):
         assert living.stats()["found"] == 0
         layer.set(ahead=LONG)
         living.sync(1)
-        harness.until(lambda: living.stats()["found"] == 10, what="the adoption")
+        harness.until(lambda: living.stats()["found"] == 10, 30, "the adoption")
         living.flush()
     assert server.ids(run) == ids
 
@@ -422,7 +438,7 @@ def refused(server, spool, layer):
         ids = tracker.sync(10)
         tracker.kill()
     with tracker_of(server, spool, layer, token="cpt_wrong") as refused:
-        harness.until(lambda: refused.stats()["link"] == 3, what="the refusal")
+        harness.until(lambda: refused.stats()["link"] == 3, 30, "the refusal")
         assert refused.stats()["found"] == refused.stats()["pending"] == 10
         yield refused, run, ids
 
@@ -435,7 +451,7 @@ def test_a_refused_token_holds_up_no_orphan(server, spool, layer, refused):
         assert other.stats()["found"] == 0
     layer.set(ahead=LONG)
     tracker.run()
-    harness.until(lambda: tracker.stats()["found"] == 0, what="its giving back")
+    harness.until(lambda: tracker.stats()["found"] == 0, 30, "its giving back")
     tracker.sync(3)
     assert tracker.stats()["pending"] == 3, "its own stays with it"
     with tracker_of(server, spool, token="cpt_good") as other:
@@ -448,7 +464,7 @@ def test_what_was_given_back_is_sought_again_with_another_token(server, layer, r
     tracker, run, ids = refused
     layer.set(ahead=LONG)
     tracker.run()
-    harness.until(lambda: tracker.stats()["found"] == 0, what="its giving back")
+    harness.until(lambda: tracker.stats()["found"] == 0, 30, "its giving back")
     assert tracker.ask("token", "cpt_good") == ["0"]
     tracker.flush()
     assert server.ids(run) == ids and tracker.stats()["found"] == 10
@@ -459,10 +475,10 @@ def test_what_nobody_takes_is_tried_again(server, layer, refused):
     tracker, run, ids = refused
     layer.set(ahead=LONG)
     tracker.run()
-    harness.until(lambda: tracker.stats()["found"] == 0, what="its giving back")
+    harness.until(lambda: tracker.stats()["found"] == 0, 30, "its giving back")
     layer.set(ahead=2 * LONG)
     tracker.sync(1)
-    harness.until(lambda: tracker.stats()["found"] == 10, what="another try")
+    harness.until(lambda: tracker.stats()["found"] == 10, 30, "another try")
     del server.act
     tracker.flush()
     assert server.ids(run) == ids
