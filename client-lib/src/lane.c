@@ -111,7 +111,8 @@ static enum verdict judge_run(struct lane *lane, struct carbond_run *run, const 
     bool is_known = run->has_remote || (run->state == RUN_CREATED && record->dropped <= run->told);
     if (is_known || run->state == RUN_REFUSED)
         return DONE;
-    run->waiting = is_deferred(lane, run, now);
+    /* What its emissions wait for, where they came first and the server did not know the run, is this. */
+    run->waiting = !run->missing && is_deferred(lane, run, now);
     return run->waiting ? PASS : CREATE;
 }
 
@@ -157,6 +158,7 @@ static bool prepare_creation(struct lane *lane, struct carbond_run *run, const s
     lane->creation = creation_with_dropped(record->json, record->json_length, record->dropped, &length);
     lane->run = run;
     lane->dropped = record->dropped;
+    run->missing &= !lane->creation; /* from now on, its trouble is that of its creation */
     return lane->creation != NULL;
 }
 

@@ -330,6 +330,29 @@ def test_a_resumed_run_waits_for_its_creation(site, spool):
     assert site.count(run) == 10 and not rejected(spool)
 
 
+def test_a_creation_behind_its_emissions(site, spool):
+    """The process that began the run was adopted late: its directory comes after that of the one that went on with it."""
+    site.down()
+    try:
+        beginner = site.tracker(spool.with_name("beginner"))
+        run = beginner.run()
+        synced = beginner.sync(5)
+        beginner.kill()
+        other = site.tracker(spool.with_name("other"))
+        other.resume(run)
+        synced += other.sync(5)
+        other.kill()
+        spool.mkdir()
+        for name, place in [("other", "0" * 8), ("beginner", "f" * 8)]:
+            (directory,) = spool.with_name(name).iterdir()
+            directory.rename(spool / (directory.name[:9] + place + directory.name[17:]))
+    finally:
+        site.up()
+    with site.tracker(spool) as tracker:
+        tracker.flush()
+    assert site.ids(run) == sorted(synced) and not rejected(spool)
+
+
 def test_a_damaged_spool(site, spool):
     """A torn tail, a flipped bit, foreign files, a newer version: what is readable arrives, nothing is deleted."""
     site.down()
