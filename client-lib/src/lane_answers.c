@@ -195,16 +195,19 @@ static bool reject(struct lane *lane, const struct batch_entry *entry, int statu
     return false;
 }
 
-/* 404: final if the run's creation was acknowledged. Another process may have yet to send it. */
+/* 404: final if the run's creation was acknowledged. Another process may have yet to send it; where none does, the server is
+ * asked once more, since it may have been acknowledged, and gone from the spool, while this answer was on its way. */
 static bool not_found(struct lane *lane, const struct batch_entry *entry, const char *detail, int64_t now) {
     struct carbond_client *client = lane->out->client;
     struct carbond_run *run = entry->run;
     if (backoff_pause(&run->backoff, now) > 0)
         return false; /* found out with another emission of this batch */
-    if (run->state == RUN_CREATED ||
-        (run->missing && !spool_somebody_creates(&client->spool, &client->lock, &run->id)))
+    bool unclaimed =
+        run->state != RUN_CREATED && !spool_somebody_creates(&client->spool, &client->lock, &run->id);
+    if (run->state == RUN_CREATED || (unclaimed && run->unclaimed))
         return reject(lane, entry, 404, detail, now);
     run->missing = true;
+    run->unclaimed = unclaimed;
     delay_run(lane, run, now);
     return false;
 }

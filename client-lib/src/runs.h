@@ -30,6 +30,7 @@ struct carbond_run {
     enum run_state state;
     bool waiting;   /* its creation was passed over: so are its emissions, until the lane begins anew */
     bool missing;   /* the server answered 404 to an emission, though its creation was not sent from here */
+    bool unclaimed; /* and no process of the spool had its creation to send then */
     char *creation; /* the body of POST /runs; NULL where this process has only read it in the spool */
     size_t creation_length;
     bool unwritten;      /* its creation, or what it has dropped, is to be written to the spool */

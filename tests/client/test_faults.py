@@ -355,6 +355,37 @@ def test_two_batches_are_in_flight_of_different_runs(faults, tmp_path):
         complete(faults, run, ids[run], 0)
 
 
+def test_a_404_from_before_the_creation_is_not_final(faults, tmp_path):
+    """It is on its way while the creation, by another process, is acknowledged and gone from the spool."""
+    batches, created = [], threading.Event()
+
+    async def wait_for(condition):
+        while not condition():
+            await faulty.asyncio.sleep(0.01)
+
+    async def crossing(exchange):
+        if exchange.request.path == "/runs":
+            await wait_for(lambda: len(batches) >= 2)
+            return await faulty.well(exchange)
+        batches.append(exchange)
+        if len(batches) > 2:
+            return await faulty.well(exchange)
+        await wait_for(lambda: len(batches) == 1 or created.is_set())
+        return await faulty.rejecting(*[404] * 5)(exchange)
+    spool = tmp_path / "spool"
+    with tracker_of(faults, spool) as beginner, tracker_of(faults, spool) as other:
+        with faults.away():
+            run = beginner.run()
+            other.resume(run)
+            ids = other.sync(5)
+            faults.script(*[crossing] * 1000)
+        beginner.flush()
+        created.set()
+        other.flush()
+        assert other.stats()["rejected"] == 0
+    complete(faults, run, ids, 0)
+
+
 def test_what_was_dropped_is_told_to_the_server(faults, tmp_path):
     with tracker_of(faults, tmp_path / "spool", max_bytes=1 << 17) as tracker:
         run = begin(faults, tracker)
