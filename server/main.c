@@ -64,7 +64,7 @@ static void print_help(FILE *out) {
     fprintf(
         out,
         "\ncarbond COMMAND --help tells a command's options.\n"
-        "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database cannot be reached.\n");
+        "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database is away.\n");
 }
 
 static bool is_help(const char *word) {

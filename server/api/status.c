@@ -3,7 +3,9 @@
 #include "api/call.h"
 #include "api/specification.h"
 #include "db/migrate.h"
+#include "statements.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void reply_text(struct call *call, const char *json) {
@@ -18,6 +20,13 @@ void status_alive(struct call *call) {
     reply_text(call, "{\"status\": \"ok\"}");
 }
 
+static bool can_write(struct db *db) {
+    char *nothing;
+    enum db_outcome outcome = db_query_text(db, &sql_writable, NULL, &nothing);
+    free(nothing);
+    return outcome == DB_OK;
+}
+
 void status_ready(struct call *call) {
     int version;
     if (atomic_load(&call->api->draining))
@@ -26,6 +35,9 @@ void status_ready(struct call *call) {
         http_reply_error(call->request, 503, "The database is away");
     else if (version < migrate_version_wanted())
         http_reply_error(call->request, 503, "The database's schema is too old: run carbond migrate");
+    /* A session stays read-only when its database is so no more. It was given up: the second answer is a new one's. */
+    else if (!can_write(call->db) && !can_write(call->db))
+        http_reply_error(call->request, 503, "The database takes no changes: nothing can be stored");
     else
         reply_text(call, "{\"status\": \"ok\"}");
 }

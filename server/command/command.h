@@ -9,7 +9,7 @@ enum exit_status {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,   /* it was understood and could not be done */
     EXIT_USAGE = 2,    /* wrong options or configuration */
-    EXIT_DATABASE = 3, /* the database cannot be reached */
+    EXIT_DATABASE = 3, /* the database is away */
 };
 
 int command_serve(const struct config *config);

@@ -175,10 +175,10 @@ static void note(struct db *db, const char *message) {
     snprintf(db->message, sizeof db->message, "%.*s", (int)length, message ? message : "");
 }
 
-/* The log tells once that the database went away, and once that it is back. */
-static void log_away(struct db *db) {
+/* The log tells once that the database went away, and once that it is back. Without a connection there is no SQLSTATE. */
+static void log_away(struct db *db, const char *sqlstate) {
     if (!db->away_logged)
-        log_warn("database is away", "reason", db->message);
+        log_warn("database is away", "sqlstate", sqlstate, "reason", db->message);
     db->away_logged = true;
 }
 
@@ -193,7 +193,7 @@ static bool connect_now(struct db *db) {
     db->connection = open_connection(db->settings);
     if (PQstatus(db->connection) != CONNECTION_OK) {
         note(db, db->connection ? PQerrorMessage(db->connection) : "out of memory");
-        log_away(db);
+        log_away(db, NULL);
         disconnect(db);
         db->retry_at = clock_monotonic() + RECONNECT_PAUSE;
         return false;
@@ -233,13 +233,24 @@ static bool connected(struct db *db) {
 
 enum verdict { VERDICT_CONFLICT = DB_FAILED + 1 };
 
+/* The first that fits. What is neither the client's fault nor ours, and may be over later, is as good as no database. */
 static int classify(const char *sqlstate) {
     static const struct {
         const char *prefix;
         int outcome;
     } meanings[] = {
-        {"23505", DB_TAKEN}, {"25006", DB_AWAY}, {"40", VERDICT_CONFLICT}, {"08", DB_AWAY},
-        {"53", DB_AWAY},     {"57", DB_AWAY},    {"22", DB_REFUSED},       {"23", DB_REFUSED},
+        {"08", DB_AWAY},     /* the connection */
+        {"22", DB_REFUSED},  /* a value */
+        {"23505", DB_TAKEN}, /* a value that must be unique */
+        {"23", DB_REFUSED},  /* a value that breaks another constraint */
+        {"25006", DB_AWAY},  /* read-only */
+        {"40", VERDICT_CONFLICT},
+        {"42501", DB_AWAY}, /* a privilege is missing; or the file system became read-only */
+        {"53", DB_AWAY},    /* the disk is full, no memory, too many connections */
+        {"55P03", DB_AWAY}, /* a lock_timeout that somebody has set */
+        {"57", DB_AWAY},    /* it ends or starts, or the statement took too long */
+        {"58", DB_AWAY},    /* its disk does not do what it should */
+        {"XX", DB_AWAY},    /* it finds its data damaged */
     };
     if (!sqlstate) /* libpq's own: the connection was lost */
         return DB_AWAY;
@@ -263,7 +274,7 @@ static int failure(struct db *db, const char *statement, const PGresult *result)
     if (outcome == DB_FAILED)
         log_error("statement failed", "statement", statement, "sqlstate", sqlstate, "reason", db->message);
     if (outcome == DB_AWAY)
-        log_away(db);
+        log_away(db, sqlstate);
     return outcome;
 }
 

@@ -23,7 +23,7 @@ struct db;
 
 enum db_outcome {
     DB_OK,
-    DB_AWAY, /* cannot be reached, is shutting down, or has no connection left: later, perhaps (08, 53, 57, 25006) */
+    DB_AWAY, /* cannot be reached, is shutting down, read-only, full ...: later, perhaps (the table in connection.c) */
     DB_REFUSED, /* a value that PostgreSQL does not take (22, 23 but 23505) */
     DB_TAKEN,   /* a unique value that is there already (23505) */
     DB_FAILED,  /* a mistake of ours: logged */

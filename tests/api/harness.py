@@ -89,19 +89,20 @@ class Cluster:
 
     SETTINGS = {"max_connections": 300, "fsync": "on", "shared_buffers": "64MB", "jit": "off"}
 
-    def __init__(self):
+    def __init__(self, within=(), **settings):
+        """`within` is a command that runs its arguments somewhere else: see SmallDisk."""
         # Under /tmp, since the path of a socket has at most 107 bytes.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="carbond-test-", dir="/tmp"))
         self.data = self.directory / "data"
         self.bin = self._binaries()
-        self._as_owner = []
+        self.settings = {**self.SETTINGS, **settings}
+        self._as_owner = list(within)
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres", "postgres")
-            self._as_owner = ["runuser", "-u", "postgres", "--"]
+            self._as_owner += ["runuser", "-u", "postgres", "--"]
         self.directory.chmod(0o755)
         self._names = 0
-        self._run("initdb", "--no-sync", "--auth=trust", "--username=carbond", "--encoding=UTF8", "--locale=C.UTF-8",
-                  "-D", self.data)
+        self._fill()
         # Its standard input ends when this process does, however it does: then nothing must be left behind.
         self._undertaker = subprocess.Popen(
             [*self._as_owner, "sh", "-c",
@@ -109,6 +110,10 @@ class Cluster:
              str(self.bin / "pg_ctl"), str(self.directory)],
             stdin=subprocess.PIPE, start_new_session=True)
         self.start()
+
+    def _fill(self):
+        self._run("initdb", "--no-sync", "--auth=trust", "--username=carbond", "--encoding=UTF8", "--locale=C.UTF-8",
+                  "-D", self.data)
 
     @staticmethod
     def _binaries():
@@ -125,7 +130,7 @@ class Cluster:
         assert done.returncode == 0, f"{program} failed:\n{log.read_text()}"
 
     def start(self):
-        settings = {"listen_addresses": "''", "unix_socket_directories": self.directory, **self.SETTINGS}
+        settings = {"listen_addresses": "''", "unix_socket_directories": self.directory, **self.settings}
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._run("pg_ctl", "-D", self.data, "-w", "-l", self.data / "server.log", "-o", options, "start")
 
@@ -140,6 +145,10 @@ class Cluster:
     def restart(self):
         self.stop()
         self.start()
+
+    def postmaster(self):
+        """Its process, while it runs."""
+        return int((self.data / "postmaster.pid").read_text().split()[0])
 
     def remove(self):
         self._undertaker.stdin.close()
@@ -165,6 +174,21 @@ class Cluster:
         finally:
             connection.close()
         return name
+
+
+class Standby(Cluster):
+    """A copy of another cluster that follows it, and takes no changes until it is promoted."""
+
+    def __init__(self, origin, **settings):
+        self.origin = origin
+        super().__init__(**settings)
+
+    def _fill(self):
+        self._run("pg_basebackup", "--checkpoint=fast", "--write-recovery-conf", "-D", self.data,
+                  "-d", self.origin.url("postgres"))
+
+    def promote(self):
+        self._run("pg_ctl", "-D", self.data, "-w", "promote")
 
 
 class Database:
@@ -207,8 +231,9 @@ class Server:
     and checks that it exited with 0, without a report of a sanitizer, and without a secret in its log."""
 
     def __init__(self, binary, database, *options, environment=None, listen="127.0.0.1:0",
-                 metrics_listen="127.0.0.1:0", drain_delay=0, authority=None):
-        """With an authority (a file), it speaks TLS: `options` name its certificate and key."""
+                 metrics_listen="127.0.0.1:0", drain_delay=0, ready=200, authority=None):
+        """`ready` is what /readyz is to say before this returns. With an authority (a file), it speaks TLS: `options` name
+        its certificate and key."""
         self.binary, self.database = binary, database
         self.scheme, self.verify = ("https", str(authority)) if authority else ("http", True)
         self.secrets = set()
@@ -228,7 +253,7 @@ class Server:
             self.url = f"{self.scheme}://{self.address}"
             monitor = logged(line, "metrics")
             self.monitor_url = monitor and f"http://{monitor}"
-            until(lambda: requests.get(self.url + "/readyz", timeout=5, verify=self.verify).status_code == 200, 20,
+            until(lambda: requests.get(self.url + "/readyz", timeout=5, verify=self.verify).status_code == ready, 20,
                   "/readyz")
         except BaseException:
             self.process.kill()

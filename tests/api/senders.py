@@ -11,6 +11,7 @@ import threading
 import uuid
 
 import harness
+import plain_sql
 
 # What a network, a server that ends and one that is overloaded do to a request.
 FAILURES = (OSError, http.client.HTTPException)
@@ -183,3 +184,38 @@ def stop(senders):
     for sender in senders:
         sender.join(40)
         assert not sender.is_alive(), "a request was never answered"
+
+
+class Sending:
+    """Senders that are at work for a while; then whatever they were told must be true."""
+
+    def __init__(self, server, count=4):
+        self.server, self.account = server, Account()
+        tree = harness.Tree(harness.World(server))
+        self.runs = [tree.run["id"], tree.world.run(tree.admin, tree.experiment)["id"]]
+        self.headers = {"x-api-token": tree.world.project_token(tree.admin, tree.project)["token"]}
+        self.count = count
+
+    def __enter__(self):
+        self.busy = [Sender(self.server, self.headers, self.runs, self.account, random.random())
+                     for _ in range(self.count)]
+        harness.until(lambda: len(self.account.acknowledged) > 100, 30)
+        return self
+
+    def some_more(self):
+        before = len(self.account.acknowledged)
+        harness.until(lambda: len(self.account.acknowledged) > before + 100, 30, "emissions that are stored again")
+
+    def until_refused(self):
+        before = self.account.refused
+        harness.until(lambda: self.account.refused >= before + self.count, 60, "a refusal")
+
+    def __exit__(self, kind, *_):
+        stop(self.busy)
+        if kind:
+            return
+        database = self.server.database
+        database.close()  # it may have been away, too
+        send_what_is_left(self.server, self.headers, self.account)
+        self.account.assert_all_stored(database)
+        plain_sql.assert_tables_match(database)

@@ -7,7 +7,6 @@ import time
 import pytest
 
 import harness
-import plain_sql
 import senders
 
 PATIENCE = 1.5
@@ -20,39 +19,8 @@ def own_server(carbond_binary, own_database, jwt_key_file):
         yield server
 
 
-class Sending:
-    """Senders that are at work for a while; then whatever they were told must be true."""
-
-    def __init__(self, server, count=4):
-        self.server, self.account = server, senders.Account()
-        tree = harness.Tree(harness.World(server))
-        self.runs = [tree.run["id"], tree.world.run(tree.admin, tree.experiment)["id"]]
-        self.headers = {"x-api-token": tree.world.project_token(tree.admin, tree.project)["token"]}
-        self.count = count
-
-    def __enter__(self):
-        self.busy = [senders.Sender(self.server, self.headers, self.runs, self.account, random.random())
-                     for _ in range(self.count)]
-        harness.until(lambda: len(self.account.acknowledged) > 100, 30)
-        return self
-
-    def some_more(self):
-        before = len(self.account.acknowledged)
-        harness.until(lambda: len(self.account.acknowledged) > before + 100, 30, "emissions that are stored again")
-
-    def __exit__(self, kind, *_):
-        senders.stop(self.busy)
-        if kind:
-            return
-        database = self.server.database
-        database.close()  # it may have been away, too
-        senders.send_what_is_left(self.server, self.headers, self.account)
-        self.account.assert_all_stored(database)
-        plain_sql.assert_tables_match(database)
-
-
 def test_a_restart_in_time_refuses_nothing(own_server, own_cluster):
-    with Sending(own_server) as sending:
+    with senders.Sending(own_server) as sending:
         for _ in range(3):
             refused = sending.account.refused
             begun = time.monotonic()
@@ -64,7 +32,7 @@ def test_a_restart_in_time_refuses_nothing(own_server, own_cluster):
 
 def test_each_waits_as_long_as_its_own_patience_lasts(own_server, own_cluster):
     """Those that came last are not given up with those that came first."""
-    sending = Sending(own_server)
+    sending = senders.Sending(own_server)
     senders.Connection(own_server, sending.headers).single(senders.emissions(sending.runs, 1)[0])
 
     def post(delay):
@@ -96,7 +64,7 @@ def test_each_waits_as_long_as_its_own_patience_lasts(own_server, own_cluster):
 
 
 def test_a_statement_that_takes_too_long(own_server, own_database):
-    with Sending(own_server) as sending:
+    with senders.Sending(own_server) as sending:
         connection = own_database.cluster.connect(own_database.name)
         connection.autocommit = False
         with connection.cursor() as cursor:
@@ -109,7 +77,7 @@ def test_a_statement_that_takes_too_long(own_server, own_database):
 @pytest.mark.parametrize("function", ["pg_terminate_backend", "pg_cancel_backend"])
 def test_connections_and_statements_that_are_ended(own_server, own_database, function):
     source = random.Random(3)
-    with Sending(own_server) as sending:
+    with senders.Sending(own_server) as sending:
         for _ in range(25):
             time.sleep(source.uniform(0, 0.15))
             own_database.query(f"""select {function}(pid) from pg_stat_activity
@@ -124,7 +92,7 @@ def test_a_read_only_database(own_server, own_database):
     def read_only(value):
         own_database.query(f"alter database {own_database.name} set default_transaction_read_only = {value}")
 
-    with Sending(own_server) as sending:
+    with senders.Sending(own_server) as sending:
         read_only("on")
         try:
             own_database.query("""select pg_terminate_backend(pid) from pg_stat_activity

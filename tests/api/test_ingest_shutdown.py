@@ -48,7 +48,7 @@ def locked(database, *tables):
 
 def processes_of(cluster):
     """The postmaster and its children."""
-    postmaster = int((cluster.data / "postmaster.pid").read_text().split()[0])
+    postmaster = cluster.postmaster()
     children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
     return [postmaster, *map(int, children)]
 

@@ -15,6 +15,7 @@ DIRECT = {
     "purge_runs": "removes what is deleted, for nobody",
     "purge_rest": "removes what is deleted, for nobody",
     "purge_project": "finds what is deleted, for nobody",
+    "writable": "reads no row",
     "sums_verify": "compares at the command line, for nobody",
     "caller_by_project_token": "answers who asks",
     "caller_by_tokens": "answers who asks",

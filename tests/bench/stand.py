@@ -95,7 +95,7 @@ class Bench:
 
     def cpu_time(self, server):
         """Seconds that PostgreSQL, the server (or None) and the load generators that have ended have worked."""
-        postmaster = (self.cluster.data / "postmaster.pid").read_text().split()[0]
+        postmaster = self.cluster.postmaster()
         seconds = os.times().children_user + os.times().children_system
         for pid in [postmaster, *children(postmaster), *([server.process.pid] if server else [])]:
             try:
