@@ -18,6 +18,14 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, interrupted)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """The figures that tests have measured (record_property)."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties if report.when == "call" else []:
+            shown = f"{value:,.2f}" if isinstance(value, float) else value
+            terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {name}: {shown}")
+
+
 @pytest.fixture(scope="session")
 def carbond_binary():
     path = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond")).absolute()
