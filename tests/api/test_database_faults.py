@@ -1,6 +1,7 @@
 """PostgreSQL in trouble: killed, out of connections, read-only, a standby, its disk full. What is told is right
 throughout (2xx only for what is stored, else 503), and when the trouble is over all is as before, without a restart."""
 
+import concurrent.futures
 import contextlib
 import os
 import signal
@@ -227,6 +228,32 @@ def test_failover_to_a_standby(carbond_binary, pair, jwt_key_file):
         harness.until(lambda: ready(reader))
         world.server.database = copy
     both.close()
+
+
+def test_a_synchronous_standby_that_is_gone(world, own_database):
+    """PostgreSQL then says nothing of a commit, and no timeout of its ends that: emissions wait, questions do not."""
+
+    def confirmed_by(standby):
+        own_database.query(f"alter system set synchronous_standby_names = {standby}")
+        own_database.query("select pg_reload_conf()")
+
+    tree = harness.Tree(world)
+    client = senders.Connection(world.server, dict(tree.client.session.headers), timeout=60)
+    body = senders.emissions([tree.run["id"]], 1)[0]
+    confirmed_by("nobody")
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(client.single, body)
+            harness.until(lambda: own_database.query(f"""select pid from pg_stat_activity
+                                                         where {CARBONDS} and wait_event = 'SyncRep'"""))
+            tree.client.get(f"/projects/{tree.project['id']}/sums")
+            assert not sent.done()
+            confirmed_by("''")
+            assert sent.result()[0] == 201
+    finally:
+        confirmed_by("''")
+    client.close()
+    tree.client.get(f"/emissions/{body['id']}")
 
 
 # -- a full disk --------------------------------------------------------------------------------------------------------------
