@@ -61,10 +61,8 @@ static void print_help(FILE *out) {
     fprintf(out, "carbond collects the energy and emissions of an organization's computing.\n\n"
                  "usage: carbond COMMAND [OPTION...]\n\n");
     list_commands(NULL, out);
-    fprintf(
-        out,
-        "\ncarbond COMMAND --help tells a command's options.\n"
-        "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database is away.\n");
+    fprintf(out, "\ncarbond COMMAND --help tells a command's options.\n"
+                 "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 the database is away.\n");
 }
 
 static bool is_help(const char *word) {

@@ -9,9 +9,7 @@
 int command_outcome(enum db_outcome outcome, const char *message) {
     switch (outcome) {
     case DB_OK: return EXIT_DONE;
-    case DB_AWAY:
-        fprintf(stderr, "carbond: the database is away: %s\n", message);
-        return EXIT_DATABASE;
+    case DB_AWAY: fprintf(stderr, "carbond: the database is away: %s\n", message); return EXIT_DATABASE;
     case DB_TAKEN: fprintf(stderr, "carbond: this is there already: %s\n", message); return EXIT_FAILED;
     case DB_REFUSED:
     case DB_FAILED: break;

@@ -18,6 +18,9 @@ enum {
     CONFLICT_ATTEMPTS = 4,
     /* A failed connect is not repeated for every request: between two attempts the answer is DB_AWAY at once. */
     RECONNECT_PAUSE = 200 * 1000,
+    /* Microseconds. PostgreSQL tells of its own timeout, unless it hangs where none counts: in a commit that waits for a
+     * synchronous standby, on its disk, or all of it. */
+    SILENCE = 5 * 1000 * 1000,
     NO_SOCKET = -1,
 };
 
@@ -28,6 +31,7 @@ struct db {
     bool away_logged;
     bool open;     /* counted among the open connections */
     bool was_open; /* at some time */
+    bool silent;   /* a statement got no answer in time: it may still be at work in the session */
     char message[512];
     pthread_mutex_t interrupt_lock; /* guards the two that follow; nothing else is locked under it */
     int socket;                     /* of the connection; NO_SOCKET */
@@ -73,6 +77,7 @@ static void disconnect(struct db *db) {
     set_socket(db, NO_SOCKET);
     PQfinish(db->connection);
     db->connection = NULL;
+    db->silent = false;
     memset(db->prepared, 0, (size_t)db_statement_count * sizeof db->prepared[0]);
 }
 
@@ -200,7 +205,7 @@ static bool connect_now(struct db *db) {
     }
     count_open(db);
     PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
-    if (!set_socket(db, PQsocket(db->connection))) {
+    if (PQsetnonblocking(db->connection, 1) != 0 || !set_socket(db, PQsocket(db->connection))) {
         disconnect(db);
         return false;
     }
@@ -221,8 +226,34 @@ static bool still_open(const struct db *db) {
     return poll(&idle, 1, 0) == 0;
 }
 
+/* Milliseconds for poll. */
+static int time_left(int64_t deadline) {
+    if (deadline == INT64_MAX)
+        return -1;
+    int64_t left = deadline - clock_monotonic();
+    return left > 0 ? (int)(left / 1000) + 1 : 0;
+}
+
+/* Sends what is left to send, and waits until PQgetResult need not wait. False: not by the deadline. That a connection is
+ * lost is for PQgetResult to tell. */
+static bool is_answered(struct db *db, int64_t deadline) {
+    for (;;) {
+        bool unsent = PQflush(db->connection) == 1;
+        if (!unsent && !PQisBusy(db->connection))
+            return true;
+        struct pollfd socket = {.fd = PQsocket(db->connection), .events = unsent ? POLLIN | POLLOUT : POLLIN};
+        if (poll(&socket, 1, time_left(deadline)) == 0)
+            return false;
+        if (!PQconsumeInput(db->connection))
+            return true;
+    }
+}
+
+/* A session that is silent is waited for: the next would only hang beside it, until PostgreSQL has none left. */
 static bool connected(struct db *db) {
-    if (db->connection && still_open(db))
+    if (db->silent && !is_answered(db, 0))
+        return false;
+    if (db->connection && !db->silent && still_open(db))
         return true;
     if (db->connection)
         disconnect(db);
@@ -287,12 +318,24 @@ static enum db_outcome counted(int outcome) {
 
 /* ---- statements */
 
-static int prepare(struct db *db, const struct db_statement *statement) {
-    PGresult *result = PQprepare(db->connection, statement->name, statement->text, 0, NULL);
+/* NULL: there is no more, or the session has become silent. */
+static PGresult *next_result(struct db *db, int64_t deadline) {
+    db->silent = !is_answered(db, deadline);
+    return db->silent ? NULL : PQgetResult(db->connection);
+}
+
+static int prepare(struct db *db, const struct db_statement *statement, int64_t deadline) {
     int outcome = DB_OK;
-    if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        outcome = failure(db, statement->name, result);
-    PQclear(result);
+    PGresult *result;
+    if (!PQsendPrepare(db->connection, statement->name, statement->text, 0, NULL)) {
+        note(db, PQerrorMessage(db->connection));
+        return DB_AWAY;
+    }
+    while ((result = next_result(db, deadline))) {
+        if (PQresultStatus(result) != PGRES_COMMAND_OK)
+            outcome = failure(db, statement->name, result);
+        PQclear(result);
+    }
     db->prepared[statement->index] = outcome == DB_OK;
     return outcome;
 }
@@ -305,11 +348,11 @@ struct parameters {
 };
 
 static int send_statement(struct db *db, const struct db_statement *statement,
-                          const struct parameters *parameters) {
+                          const struct parameters *parameters, int64_t deadline) {
     int sent;
     if (db->settings->prepared_statements) {
-        int outcome = db->prepared[statement->index] ? DB_OK : prepare(db, statement);
-        if (outcome != DB_OK)
+        int outcome = db->prepared[statement->index] ? DB_OK : prepare(db, statement, deadline);
+        if (outcome != DB_OK || db->silent)
             return outcome;
         sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count,
                                    parameters->values, parameters->sizes, parameters->formats, 0);
@@ -356,21 +399,32 @@ static int take_result(struct db *db, const struct db_statement *statement, cons
     }
 }
 
+static int64_t deadline_of(const struct db_settings *settings) {
+    int64_t timeout = (int64_t)settings->statement_timeout * 1000 * 1000;
+    return timeout ? clock_monotonic() + timeout + SILENCE : INT64_MAX;
+}
+
 static int attempt(struct db *db, const struct db_statement *statement, const struct parameters *parameters,
                    struct reading *reading) {
     if (!connected(db))
         return DB_AWAY;
-    int outcome = send_statement(db, statement, parameters);
+    int64_t deadline = deadline_of(db->settings);
+    int outcome = send_statement(db, statement, parameters, deadline);
     PGresult *result;
-    while (outcome == DB_OK && !reading->stopped && (result = PQgetResult(db->connection))) {
+    while (outcome == DB_OK && !reading->stopped && !db->silent && (result = next_result(db, deadline))) {
         outcome = take_result(db, statement, result, reading);
         PQclear(result);
     }
     /* Nobody wants the rest. And what cannot be done now in this session (it is read-only, perhaps) may be possible in
      * another. */
     bool over = reading->stopped || outcome == DB_AWAY;
-    while (!over && (result = PQgetResult(db->connection)))
+    while (!over && !db->silent && (result = next_result(db, deadline)))
         PQclear(result);
+    if (db->silent) {
+        note(db, "no answer in time");
+        log_away(db, NULL);
+        return DB_AWAY;
+    }
     if (over || PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);
     if (outcome == DB_OK)

@@ -1,8 +1,8 @@
 /* A connection to PostgreSQL. It connects when it is first used, and again when it was lost.
  *
  * One thread at a time uses a connection (each worker has its own); only db_interrupt may come from another. All calls
- * block until PostgreSQL has answered, at most for the statement timeout and a connect timeout of 2 s; but for a commit
- * that waits for a synchronous standby, which no timeout of PostgreSQL's ends: a new session would only wait beside it. */
+ * block until PostgreSQL has answered, at most for the statement timeout, 5 s for PostgreSQL to tell of it, and a connect
+ * timeout of 2 s. If it has not told by then, all calls end with DB_AWAY at once until it does. */
 #pragma once
 
 #include "db/statement.h"

@@ -1,6 +1,7 @@
 """What the tests stand on: a throw-away PostgreSQL, carbond servers on it, clients that check every answer, and a
 world of users, organisations and what is below them, made in the ways that are open to a user."""
 
+import contextlib
 import datetime
 import http.cookiejar
 import json
@@ -149,6 +150,23 @@ class Cluster:
     def postmaster(self):
         """Its process, while it runs."""
         return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    def children(self):
+        """The postmaster's."""
+        postmaster = self.postmaster()
+        return list(map(int, pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()))
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """It accepts connections, and says nothing more."""
+        processes = [self.postmaster(), *self.children()]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in reversed(processes):
+                os.kill(process, signal.SIGCONT)
 
     def remove(self):
         self._undertaker.stdin.close()

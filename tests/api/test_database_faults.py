@@ -96,15 +96,64 @@ def answers(database):
 def test_the_postmaster_is_killed(world, own_cluster):
     """Its children notice, and end after it; what it left in its directory must not keep the next one from starting."""
     with senders.Sending(world.server) as sending:
-        postmaster = own_cluster.postmaster()
-        children = open(f"/proc/{postmaster}/task/{postmaster}/children").read().split()
-        os.kill(postmaster, signal.SIGKILL)
+        children = own_cluster.children()
+        os.kill(own_cluster.postmaster(), signal.SIGKILL)
         sending.until_refused()
         assert not ready(world)
         harness.until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 30, "its children's end")
         own_cluster.start()
         sending.some_more()
         harness.until(lambda: ready(world))
+
+
+# -- silent -----------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def hasty(carbond_binary, own_database, jwt_key_file):
+    """A world on a server that gives statements a second, and PostgreSQL a few more to say so."""
+    with carbond(carbond_binary, own_database, jwt_key_file, "--statement-timeout", "1") as world:
+        yield world
+
+
+def test_a_database_that_says_nothing_more(hasty, own_cluster):
+    """Nobody waits for ever, not even those whose body does not fit into a socket's buffer."""
+    tree = harness.Tree(hasty)
+    bearer = dict(tree.client.session.headers)
+    bodies = senders.emissions([tree.run["id"]], 6000)
+    asked = [lambda: harness.requests.get(f"{hasty.server.url}/runs/{tree.run['id']}", headers=bearer, timeout=60),
+             lambda: harness.requests.get(f"{hasty.server.url}/readyz", timeout=60),
+             lambda: harness.requests.post(f"{hasty.server.url}/emissions", json=bodies[0], headers=bearer, timeout=60),
+             lambda: harness.requests.post(f"{hasty.server.url}/emissions/batch", json={"emissions": bodies}, headers=bearer,
+                                           timeout=60)]
+    with senders.Sending(hasty.server) as sending, concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        with own_cluster.frozen():
+            for answer in [pool.submit(ask) for ask in asked]:
+                assert_unavailable(answer.result())
+        sending.some_more()
+        harness.until(lambda: ready(hasty))
+
+
+def test_a_synchronous_standby_that_is_gone(hasty, own_database):
+    """PostgreSQL says nothing of a commit, and no timeout of its ends that. Its session is waited for: another would only
+    hang beside it, until there are no more."""
+    tree = harness.Tree(hasty)
+    body = harness.emission_body(tree.run["id"], id="22222222-2222-4222-8222-222222222222")
+    hanging = f"select count(*) from pg_stat_activity where {CARBONDS} and wait_event = 'SyncRep'"
+
+    def confirmed_by(standby):
+        own_database.query(f"alter system set synchronous_standby_names = {standby}")
+        own_database.query("select pg_reload_conf()")
+
+    confirmed_by("nobody")
+    try:
+        for _ in range(3):
+            assert_unavailable(tree.client.post("/emissions", body, None, timeout=60))
+            assert own_database.value(hanging) == 1
+        tree.client.get(f"/projects/{tree.project['id']}/sums")
+    finally:
+        confirmed_by("''")
+    tree.client.post("/emissions", body)
+    assert tree.client.get(f"/runs/{tree.run['id']}/emissions").json()["total"] == 1
 
 
 # -- out of connections -----------------------------------------------------------------------------------------------------
@@ -228,32 +277,6 @@ def test_failover_to_a_standby(carbond_binary, pair, jwt_key_file):
         harness.until(lambda: ready(reader))
         world.server.database = copy
     both.close()
-
-
-def test_a_synchronous_standby_that_is_gone(world, own_database):
-    """PostgreSQL then says nothing of a commit, and no timeout of its ends that: emissions wait, questions do not."""
-
-    def confirmed_by(standby):
-        own_database.query(f"alter system set synchronous_standby_names = {standby}")
-        own_database.query("select pg_reload_conf()")
-
-    tree = harness.Tree(world)
-    client = senders.Connection(world.server, dict(tree.client.session.headers), timeout=60)
-    body = senders.emissions([tree.run["id"]], 1)[0]
-    confirmed_by("nobody")
-    try:
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            sent = pool.submit(client.single, body)
-            harness.until(lambda: own_database.query(f"""select pid from pg_stat_activity
-                                                         where {CARBONDS} and wait_event = 'SyncRep'"""))
-            tree.client.get(f"/projects/{tree.project['id']}/sums")
-            assert not sent.done()
-            confirmed_by("''")
-            assert sent.result()[0] == 201
-    finally:
-        confirmed_by("''")
-    client.close()
-    tree.client.get(f"/emissions/{body['id']}")
 
 
 # -- a full disk --------------------------------------------------------------------------------------------------------------

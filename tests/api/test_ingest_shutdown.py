@@ -3,10 +3,7 @@ end comes in time and in order, whatever the database does."""
 
 import concurrent.futures
 import contextlib
-import os
-import pathlib
 import random
-import signal
 import time
 
 import pytest
@@ -46,26 +43,6 @@ def locked(database, *tables):
         connection.close()
 
 
-def processes_of(cluster):
-    """The postmaster and its children."""
-    postmaster = cluster.postmaster()
-    children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    return [postmaster, *map(int, children)]
-
-
-@contextlib.contextmanager
-def frozen(cluster):
-    """It accepts connections, and says nothing more."""
-    processes = processes_of(cluster)
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in reversed(processes):
-            os.kill(process, signal.SIGCONT)
-
-
 def test_under_load(carbond_binary, own_database, jwt_key_file):
     account = senders.Account()
     with started(carbond_binary, own_database, jwt_key_file) as (server, tree, headers):
@@ -99,7 +76,7 @@ def test_a_database_that_hangs(carbond_binary, own_cluster, own_database, jwt_ke
 
         hold = {"a lock": lambda: locked(own_database, "emissions"),
                 "a lock on tokens": lambda: locked(own_database, "project_tokens", "users"),
-                "a freeze": lambda: frozen(own_cluster)}[hindrance]
+                "a freeze": own_cluster.frozen}[hindrance]
         with hold(), concurrent.futures.ThreadPoolExecutor(40) as pool:
             answers = [pool.submit(post, number) for number in range(40)]
             time.sleep(1)
