@@ -19,11 +19,17 @@ def pytest_configure():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """The figures that tests have measured (record_property)."""
+    """The figures that tests have measured."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, value in report.user_properties if report.when == "call" else []:
             shown = f"{value:,.2f}" if isinstance(value, float) else value
             terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {name}: {shown}")
+
+
+@pytest.fixture
+def tell(request):
+    """Tells figures, by their names, at the end of all tests."""
+    return lambda figures: request.node.user_properties.extend(figures.items())
 
 
 @pytest.fixture(scope="session")

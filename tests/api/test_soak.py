@@ -139,7 +139,7 @@ def world(carbond_binary, new_database, jwt_key_file):
         yield harness.World(server)
 
 
-def test_soak(world, carbond_binary, record_property):
+def test_soak(world, carbond_binary, tell):
     server, database = world.server, world.database
     tenant, over = Tenant(world), threading.Event()
     at_rest = taken(server)
@@ -161,16 +161,14 @@ def test_soak(world, carbond_binary, record_property):
     quarter = len(samples) // 4
     early, late = ([sample["memory"] for sample in part] for part in (samples[quarter:2 * quarter], samples[-quarter:]))
     grown = statistics.median(late) - statistics.median(early)
-    for name, value in {
-            "seconds": SECONDS, "questions and changes": sum(thread.done for thread in busy),
-            "emissions acknowledged": len(tenant.account.acknowledged), "requests told 503": tenant.account.refused,
-            "memory in the second quarter, MB": statistics.median(early) / 1e6,
-            "memory in the last quarter, MB": statistics.median(late) / 1e6,
-            "descriptors at rest, at most, and at rest again": [
-                int(at_rest["descriptors"]), int(most(samples, "descriptors")), int(taken(server)["descriptors"])],
-            "connections to PostgreSQL at most": int(most(samples, "connections")),
-            "threads at first, at most": [int(at_rest["threads"]), int(most(samples, "threads"))]}.items():
-        record_property(name, value)
+    tell({"seconds": SECONDS, "questions and changes": sum(thread.done for thread in busy),
+          "emissions acknowledged": len(tenant.account.acknowledged), "requests told 503": tenant.account.refused,
+          "memory in the second quarter, MB": statistics.median(early) / 1e6,
+          "memory in the last quarter, MB": statistics.median(late) / 1e6,
+          "descriptors at rest, at most, and at rest again": [
+              int(at_rest["descriptors"]), int(most(samples, "descriptors")), int(taken(server)["descriptors"])],
+          "connections to PostgreSQL at most": int(most(samples, "connections")),
+          "threads at first, at most": [int(at_rest["threads"]), int(most(samples, "threads"))]})
     assert most(samples, "connections") <= CONNECTIONS
     assert most(samples, "threads") <= at_rest["threads"]
     # What the sanitizers put aside of what was freed looks like growth.
