@@ -91,6 +91,13 @@ class Tracker(threading.Thread):
             connection.close()
 
 
+def more(trackers):
+    """Waits until each has sent some more."""
+    before = [len(tracker.account.acknowledged) for tracker in trackers]
+    harness.until(lambda: all(tracker.failures or len(tracker.account.acknowledged) > count + 20
+                              for tracker, count in zip(trackers, before)), 60, "emissions of every tracker")
+
+
 def test_rolling_restart(carbond_binary, new_database, jwt_key_file, tmp_path):
     database = new_database()
     addresses = [free_address(), free_address()]
@@ -132,9 +139,3 @@ def test_rolling_restart(carbond_binary, new_database, jwt_key_file, tmp_path):
             server.abandon()
         if balancer:
             balancer.stop()
-
-
-def more(trackers):
-    before = [len(tracker.account.acknowledged) for tracker in trackers]
-    harness.until(lambda: all(tracker.failures or len(tracker.account.acknowledged) > count + 20
-                              for tracker, count in zip(trackers, before)), 60, "emissions of every tracker")

@@ -133,6 +133,10 @@ def watch(server, seconds):
     return samples
 
 
+def most(samples, what):
+    return max(sample[what] for sample in samples)
+
+
 @pytest.fixture
 def world(carbond_binary, new_database, jwt_key_file):
     with harness.Server(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file) as server:
@@ -175,7 +179,3 @@ def test_soak(world, carbond_binary, tell):
     assert grown < GROWTH or carbond_binary.parent.parent.name in ("asan", "tsan")
     tenant.account.assert_all_stored(database)
     plain_sql.assert_tables_match(database)
-
-
-def most(samples, what):
-    return max(sample[what] for sample in samples)
