@@ -4,6 +4,6 @@
 
 struct http_request;
 
-/* NULL, or a sentence that says why the request's headers are no good (400).
- * `version` is that of its request line: HTTP/1.0 needs no Host. */
-const char *check_headers(const struct http_request *request, const char *version);
+/* NULL, or a sentence that says why the request's head is no good (400). `target` (up to a question mark) and `version` as
+ * libmicrohttpd tells them: HTTP/1.0 needs no Host. */
+const char *check_headers(const struct http_request *request, const char *target, const char *version);

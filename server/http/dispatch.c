@@ -176,8 +176,8 @@ static void find_client(struct http_request *request) {
     request->client = &request->forwarded;
 }
 
-static bool refuse_head(struct http_request *request, const char *version) {
-    const char *malformed = check_headers(request, version);
+static bool refuse_head(struct http_request *request, const char *target, const char *version) {
+    const char *malformed = check_headers(request, target, version);
     if (malformed) {
         refuse_and_close(request, MHD_HTTP_BAD_REQUEST, malformed);
         return true;
@@ -193,13 +193,14 @@ static bool refuse_without_body(const struct http_request *request) {
     return expect || request->reply.close || declared_length(request) > DISCARD_LIMIT;
 }
 
-static enum MHD_Result take_head(struct http_request *request, const char *method, const char *version) {
+static enum MHD_Result take_head(struct http_request *request, const char *method, const char *target,
+                                 const char *version) {
     request->method = method;
     request->phase = HTTP_PHASE_BODY;
     http_server_count(request->server, 1);
     request->counted = true;
     find_client(request);
-    if (refuse_head(request, version) && refuse_without_body(request))
+    if (refuse_head(request, target, version) && refuse_without_body(request))
         return http_reply_send(request);
     return MHD_YES;
 }
@@ -306,11 +307,10 @@ enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const
     struct http_request *request = *held;
     (void)context;
     (void)connection;
-    (void)url;
     if (!request)
         return MHD_NO;
     if (request->phase == HTTP_PHASE_HEAD)
-        return take_head(request, method, version);
+        return take_head(request, method, url, version);
     if (*upload_size)
         return take_body(request, upload, upload_size);
     if (request->phase == HTTP_PHASE_BODY)

@@ -4,6 +4,7 @@
 #include "http/compress.h"
 #include "http/cors.h"
 #include "http/exchange.h"
+#include "http/request.h"
 #include "http/safety.h"
 
 #include <stdio.h>
@@ -138,6 +139,13 @@ static struct MHD_Response *response_of(struct http_reply *reply) {
     return response;
 }
 
+/* Where a chunk ends, a proxy before us may see otherwise than libmicrohttpd, which takes a bare LF for a line's end: what
+ * stands behind a chunked body is never read. */
+static bool is_last(const struct http_request *request) {
+    return request->reply.close || http_server_is_draining(request->server) ||
+           http_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
 static bool add_headers(struct MHD_Response *response, struct http_request *request) {
     struct http_reply *reply = &request->reply;
     bool well = true;
@@ -147,7 +155,7 @@ static bool add_headers(struct MHD_Response *response, struct http_request *requ
         well &= MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->type) == MHD_YES;
     if (reply->compressed)
         well &= MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip") == MHD_YES;
-    if (reply->close || http_server_is_draining(request->server))
+    if (is_last(request))
         well &= MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
     well &= MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept-Encoding, Origin") == MHD_YES;
     return safety_headers(response, request) && well;

@@ -125,9 +125,19 @@ static enum http_url_verdict parse_query(struct http_url *url, char *query) {
 
 /* ---- the whole */
 
+/* What can stand in a request line only escaped, or ends the target. */
+static bool is_target(const char *raw) {
+    if (raw[0] != '/')
+        return false;
+    for (; *raw; raw++)
+        if ((unsigned char)*raw <= ' ' || *raw == 0x7F || *raw == '#')
+            return false;
+    return true;
+}
+
 enum http_url_verdict http_url_parse(struct http_url *url, const char *raw) {
     *url = (struct http_url){0};
-    if (raw[0] != '/' || strchr(raw, '#'))
+    if (!is_target(raw))
         return HTTP_URL_MALFORMED;
     url->storage = strdup(raw);
     if (!url->storage)

@@ -26,8 +26,8 @@ struct http_url {
 
 enum http_url_verdict {
     HTTP_URL_OK,
-    HTTP_URL_MALFORMED, /* a bad escape, `%00`, a control character, bytes that are not UTF-8, or no leading slash */
-    HTTP_URL_TOO_LONG, /* more segments or parameters than there is room for */
+    HTTP_URL_MALFORMED, /* a bad escape, `%00`, a control character or a space that is not escaped, bytes that are not UTF-8, or no leading slash */
+    HTTP_URL_TOO_LONG,  /* more segments or parameters than there is room for */
     HTTP_URL_NO_MEMORY,
 };
 

@@ -51,6 +51,11 @@ static const struct {
     {"/x#y", HTTP_URL_MALFORMED, NULL, NULL},
     {"/x?%zz", HTTP_URL_MALFORMED, NULL, NULL},
     {"/x?a=%00", HTTP_URL_MALFORMED, NULL, NULL},
+    {"/x y", HTTP_URL_MALFORMED, NULL, NULL},
+    {"/x?a=b c", HTTP_URL_MALFORMED, NULL, NULL},
+    {"/x?a=b\tc", HTTP_URL_MALFORMED, NULL, NULL},
+    {"/x?a=b\rc", HTTP_URL_MALFORMED, NULL, NULL},
+    {"/x?a=b\177", HTTP_URL_MALFORMED, NULL, NULL},
 };
 
 static void test_paths(void **state) {
