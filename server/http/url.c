@@ -125,19 +125,17 @@ static enum http_url_verdict parse_query(struct http_url *url, char *query) {
 
 /* ---- the whole */
 
-/* What can stand in a request line only escaped, or ends the target. */
-static bool is_target(const char *raw) {
-    if (raw[0] != '/')
-        return false;
+/* Whether there is something that a request line has only escaped, or a fragment, which belongs to no request. */
+static bool needs_escape(const char *raw) {
     for (; *raw; raw++)
         if ((unsigned char)*raw <= ' ' || *raw == 0x7F || *raw == '#')
-            return false;
-    return true;
+            return true;
+    return false;
 }
 
 enum http_url_verdict http_url_parse(struct http_url *url, const char *raw) {
     *url = (struct http_url){0};
-    if (!is_target(raw))
+    if (raw[0] != '/' || needs_escape(raw))
         return HTTP_URL_MALFORMED;
     url->storage = strdup(raw);
     if (!url->storage)
