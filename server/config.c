@@ -136,6 +136,8 @@ static const struct option_row options[] = {
      .maximum = 86400, .help = "seconds that a list may take as a whole"},
     {"partitions-ahead", CONFIG_SERVE, NUMBER, AT(partitions_ahead), .environment = true, .fallback = "2", .minimum = 0,
      .maximum = 24, .help = "months after this one whose partition of the emissions is made before they come"},
+    {"audit-keep", CONFIG_SERVE, NUMBER, AT(audit_keep), .environment = true, .fallback = "400", .minimum = 1,
+     .maximum = 36500, .help = "days after which audit records go, and the addresses in them"},
     {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
      .help = "false: for poolers that hand each transaction to another session"},
 

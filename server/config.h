@@ -51,6 +51,7 @@ struct config {
     int stream_deadline;
     int stream_timeout;
     int partitions_ahead;
+    int audit_keep;
     bool prepared_statements;
     /* of single commands */
     const char *id;

@@ -40,11 +40,13 @@ static bool reads_only(const struct api_route *route) {
     return strcmp(route->method, "GET") == 0;
 }
 
-/* Credentials that do not count here are none: the statement then finds what is public, or nothing. */
+/* Credentials that do not count here are none: the statement then finds what is public, or nothing. The address is for the
+ * audit. */
 static void set_caller(struct call *call) {
     static const struct caller nobody = {0};
     caller_format(call_admits(call->route, &call->caller) ? &call->caller : &nobody, call->caller_text);
     arguments_set(&call->arguments, "caller", call->caller_text);
+    arguments_set(&call->arguments, "address", http_request_address_text(call->request));
 }
 
 /* False: an answer was left. What needs credentials whatever the id says so before it looks at anything else. */

@@ -85,6 +85,7 @@ const struct api_route api_routes[] = {
     REPORT("/organizations/{organization_id}/sums",                 organization_sums, "organization_id", BY_ID),
     REPORT("/organization/{organization_id}/sums",                  organization_sums, "organization_id", BY_ID),
     LIST("/organizations/{organization_id}/users",                  organization_users, "organization_id", BY_ID),
+    PAGE("/organizations/{organization_id}/audit",                  organization_audit, "organization_id", BY_ID),
     CHANGE("PATCH", "/organizations/{organization_id}/users/{user_id}", member_patch, "organization_id", MEMBERS, membership),
     DELETE("/organizations/{organization_id}/users/{user_id}",      member_remove, "organization_id", MEMBERS),
     CHANGE("POST", "/organizations/{organization_id}/add-user",     member_add, "organization_id", MEMBERS, add_user),

@@ -100,8 +100,15 @@ static void become(struct call *call, const char *user_id) {
     arguments_set_copy(&call->arguments, "user_id", user_id);
 }
 
-static void reply_wrong(struct call *call) {
-    if (http_request_body_kind(call->request) == HTTP_BODY_FORM)
+/* The deed is recorded before it is answered, as all others are. */
+static void refuse_password(struct call *call, const struct stored_password *stored) {
+    char *nothing;
+    if (stored->user_id[0])
+        arguments_set_copy(&call->arguments, "user_id", stored->user_id);
+    enum db_outcome outcome = call_query_text(call, &sql_sign_in_failed, &nothing);
+    if (outcome != DB_OK)
+        call_reply_outcome(call, outcome);
+    else if (http_request_body_kind(call->request) == HTTP_BODY_FORM)
         reply_page(call->api, call->request, 401, page_wrong);
     else
         http_reply_error(call->request, 401, "The e-mail address or the password is wrong");
@@ -125,7 +132,7 @@ static bool compare(struct call *call, const struct stored_password *stored) {
         guesses_password_was_right(guesses, &guess);
         become(call, stored->user_id);
         return true;
-    case PASSWORD_WRONG: reply_wrong(call); return false;
+    case PASSWORD_WRONG: refuse_password(call, stored); return false;
     case PASSWORD_FAILED: break;
     }
     guesses_password_was_not_compared(guesses, &guess);

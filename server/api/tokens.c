@@ -69,12 +69,9 @@ bool tokens_prepare_signup(struct call *call) {
 void tokens_authenticate(struct call *call) {
     if (!sessions_check_password(call))
         return;
-    char *row;
+    char *nothing;
     make_secret(call, SECRET_USER_TOKEN);
-    arguments_set(&call->arguments, "name", "sign-in");
-    arguments_set(&call->arguments, "expires_in_days", "1");
-    enum db_outcome outcome = call_query_text(call, &sql_user_token_create, &row);
-    free(row);
+    enum db_outcome outcome = call_query_text(call, &sql_authenticate, &nothing);
     if (outcome != DB_OK) {
         call_reply_outcome(call, outcome);
         return;

@@ -220,6 +220,15 @@ static struct ingest *start_ingest(const struct service *service, const struct c
     return ingest_start(&settings);
 }
 
+static struct upkeep *start_upkeep(const struct service *service, const struct config *config) {
+    const struct upkeep_settings settings = {
+        .database = &service->database,
+        .partitions_ahead = config->partitions_ahead,
+        .audit_keep = config->audit_keep,
+    };
+    return upkeep_start(&settings);
+}
+
 static bool start_monitor(struct service *service, const struct config *config) {
     if (strcmp(config->metrics_listen, "none") == 0)
         return true;
@@ -240,7 +249,7 @@ static bool start(struct service *service, const struct config *config) {
         log_error("cannot start", "reason", "out of memory or threads");
         return false;
     }
-    service->upkeep = upkeep_start(&service->database, config->partitions_ahead);
+    service->upkeep = start_upkeep(service, config);
     return service->upkeep && http_server_start(service->server) && start_monitor(service, config);
 }
 

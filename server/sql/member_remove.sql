@@ -8,7 +8,10 @@ with o as (
 ), s as (
     delete from memberships
      where organization_id in (select id from o) and user_id = :user_id and not (select refused from last)
-    returning user_id
+    returning organization_id, user_id
+), recorded as (
+    {record} 'member_removed', s.organization_id, null, u.id, u.email, {actor}
+      from s join users u on u.id = s.user_id
 )
 select case when (select refused from last)
             then json_build_object('detail', 'This is the organisation''s last admin')

@@ -69,8 +69,7 @@ select case when m.id is not null then {emission} end,
        case when coalesce(m.n, 1) = 1 then
            json_build_object('total', c.total, 'page', case when :cursor_timestamp::timestamptz is null then :page::bigint end,
                              'size', :size::bigint, 'pages', (c.total + :size::bigint - 1) / :size::bigint,
-                             'cursor', (select to_char(l.timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '_' || l.id
-                                          from page l
+                             'cursor', (select {cursor} from page l
                                          where l.n = :size::bigint and exists (select from page f where f.n > l.n)))
        end
   from chosen c

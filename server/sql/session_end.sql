@@ -1,1 +1,7 @@
-delete from sessions where token_hash = :token_hash returning null::json
+with s as (
+    delete from sessions where token_hash = :token_hash returning user_id
+), recorded as (
+    {record} 'signed_out', m.organization_id, null, u.id, u.email, u.id, u.email
+      from s join users u on u.id = s.user_id left join memberships m on m.user_id = u.id
+)
+select null::json from s

@@ -12,6 +12,8 @@ with u as (
     insert into memberships (organization_id, user_id, is_admin) select o.id, u.id, true from o, u
 ), k as (
     insert into user_tokens (user_id, name, token_hash) select u.id, 'sign-up', :token_hash from u
+), recorded as (
+    {record} 'signed_up', o.id, null, u.id, u.email, u.id, u.email from u, o
 )
 select json_build_object('id', u.id, 'email', u.email, 'name', u.name, 'is_active', u.is_active,
                          'organizations', json_build_array(o.id), 'api_key', null)

@@ -4,5 +4,8 @@ with k as (
       from visible_users(:caller) u
      where u.id = (:caller::caller).user_id
     returning *
+), recorded as (
+    {record} 'user_token_created', s.organization_id, null, k.id, k.name, {actor}
+      from k left join memberships s on s.user_id = k.user_id
 )
 select {user_token} from k

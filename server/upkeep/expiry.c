@@ -1,7 +1,9 @@
-/* Removes sessions that have expired, and user tokens that did so long ago: each POST /authenticate leaves one. */
+/* Removes sessions that have expired, user tokens that did so long ago (each POST /authenticate leaves one), and audit records
+ * that have been kept long enough. */
 #include "statements.h"
 #include "upkeep/jobs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +11,10 @@ enum { REST = 600 /* seconds */ };
 
 static enum upkeep_progress step(const struct upkeep_means *means, void *memory) {
     (void)memory;
-    char *removed;
-    if (db_query_text(means->db, &sql_expired_remove, NULL, &removed) != DB_OK)
+    char audit_keep[16], *removed;
+    const char *values[] = {audit_keep};
+    snprintf(audit_keep, sizeof audit_keep, "%d", means->audit_keep);
+    if (db_query_text(means->db, &sql_expired_remove, values, &removed) != DB_OK)
         return UPKEEP_AGAIN;
     bool nothing = !removed || strcmp(removed, "0") == 0;
     free(removed);

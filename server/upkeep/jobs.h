@@ -16,6 +16,7 @@ struct upkeep_means {
     struct db *db;
     int statement_timeout; /* seconds, of the statements that serve requests */
     int partitions_ahead;  /* months */
+    int audit_keep;        /* days */
 };
 
 struct upkeep_job {

@@ -23,7 +23,7 @@ struct turn {
 
 struct upkeep {
     pthread_t thread;
-    struct db_settings settings;
+    struct db_settings database;
     struct upkeep_means means;
     struct turn turns[JOBS];
     pthread_mutex_t lock; /* guards `ending` */
@@ -99,18 +99,19 @@ static bool give_memory(struct upkeep *upkeep) {
     return true;
 }
 
-struct upkeep *upkeep_start(const struct db_settings *settings, int partitions_ahead) {
+struct upkeep *upkeep_start(const struct upkeep_settings *settings) {
     struct upkeep *upkeep = calloc(1, sizeof *upkeep);
     if (!upkeep)
         return NULL;
     pthread_mutex_init(&upkeep->lock, NULL);
     condition_init(&upkeep->wake);
-    upkeep->settings = *settings;
-    upkeep->settings.statement_timeout = STATEMENT_TIMEOUT;
+    upkeep->database = *settings->database;
+    upkeep->database.statement_timeout = STATEMENT_TIMEOUT;
     upkeep->means = (struct upkeep_means){
-        .db = db_new(&upkeep->settings),
-        .statement_timeout = settings->statement_timeout,
-        .partitions_ahead = partitions_ahead,
+        .db = db_new(&upkeep->database),
+        .statement_timeout = settings->database->statement_timeout,
+        .partitions_ahead = settings->partitions_ahead,
+        .audit_keep = settings->audit_keep,
     };
     if (upkeep->means.db && give_memory(upkeep) && thread_start(&upkeep->thread, "upkeep", run, upkeep))
         return upkeep;

@@ -7,9 +7,15 @@
 
 struct upkeep;
 
-/* Starts the thread, and waits for nothing. `settings` are those of the statements that serve requests, and must outlive
- * it. NULL when out of memory or threads. What fails later is logged and tried again. */
-struct upkeep *upkeep_start(const struct db_settings *settings, int partitions_ahead);
+struct upkeep_settings {
+    const struct db_settings *database; /* of the statements that serve requests; must outlive the thread */
+    int partitions_ahead;               /* months after this one whose partitions are made */
+    int audit_keep;                     /* days that audit records are kept */
+};
+
+/* Starts the thread, and waits for nothing. NULL when out of memory or threads. What fails later is logged and tried
+ * again. */
+struct upkeep *upkeep_start(const struct upkeep_settings *settings);
 
 /* Breaks off the step at hand, which is as if it had not begun. NULL is fine. */
 void upkeep_stop(struct upkeep *upkeep);

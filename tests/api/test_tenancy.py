@@ -19,6 +19,8 @@ DIRECT = {
     "sums_verify": "compares at the command line, for nobody",
     "caller_by_project_token": "answers who asks",
     "caller_by_tokens": "answers who asks",
+    "project_patch": "locks what it is about to change, of those that are reachable",
+    "token_revoke": "at the command line, for nobody",
 }
 # What reads emissions and their hours run by run, of runs that a function has chosen: see the test of that below.
 OF_CHOSEN_RUNS = {"parts", "run_emissions"}

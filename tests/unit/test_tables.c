@@ -27,13 +27,13 @@ static bool in_path(const char *path, const char *name) {
     return strstr(path, capture) != NULL;
 }
 
-/* What api/tokens.c adds, and the id that only the command line may choose. */
+/* What every call has, what api/tokens.c adds, and the id that only the command line may choose. */
 static bool is_made(const struct api_route *route, const char *name) {
     static const char *const made[] = {"token_hash", "password_hash", "id"};
     for (size_t i = 0; route->prepare && i < COUNT(made); i++)
         if (strcmp(name, made[i]) == 0)
             return true;
-    return strcmp(name, "caller") == 0;
+    return strcmp(name, "caller") == 0 || strcmp(name, "address") == 0;
 }
 
 static bool has_source(const struct api_route *route, const char *name) {
