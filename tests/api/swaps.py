@@ -115,11 +115,15 @@ def queries_of(route):
     return {},
 
 
+def expected_of(route):
+    """What the matrix expects of the callers."""
+    name = f"{route['method']} {route['path']}"
+    return EXPECTED[name] or (BATCH if "batch" in name else OWN_TOKEN)
+
+
 def succeeds(world, caller, request):
     """Whether the request should be granted; None where that depends on more than who asks for what."""
-    route = request.route
-    name = f"{route['method']} {route['path']}"
-    expected = EXPECTED[name] or (BATCH if "batch" in name else OWN_TOKEN)
+    expected = expected_of(request.route)
     if request.chosen:
         return None  # an id that is there already may be a repetition (201) or a conflict (409)
     subjects = {value["id"] for slot, value in request.values.items() if value and slot.kind != "email"}
@@ -136,6 +140,17 @@ def succeeds(world, caller, request):
     return expected[CALLERS.index(LIKE.get(caller, "nobody"))] == 2
 
 
+def wrong_refusal(world, caller, request, status):
+    """Whether a refusal tells the wrong thing: of an id that is nobody's that it is somebody's, or of credentials that are
+    none that somebody holds them."""
+    missing = set(request.subjects) - world.kind.keys() | set(request.subjects) & world.dead
+    if caller not in LIKE:
+        told = expected_of(request.route)[CALLERS.index("nobody")]
+        return bool(request.subjects) and not missing and status != told
+    strange = set(request.subjects) - world.reach(caller)
+    return LIKE[caller] == "admin" and strange == {harness.UNKNOWN_ID} and status != 404
+
+
 def writes(route):
     return route["method"] != "GET" or "logout" in route["path"]
 
@@ -148,6 +163,8 @@ def faults_of(world, caller, request, before):
     expected = succeeds(world, caller, request)
     if answer.status_code >= 500 or expected is not None and granted != expected:
         faults.append(f"answers {answer.status_code}")
+    elif answer.status_code >= 400 and wrong_refusal(world, caller, request, answer.status_code):
+        faults.append(f"is refused with {answer.status_code}")
     after = world.rows() if writes(request.route) else before
     changed = world.judge_change(caller, request, before, after) if granted else before ^ after
     faults += [f"changes {table}: {row}" for table, row in changed]
@@ -156,19 +173,18 @@ def faults_of(world, caller, request, before):
     return [f"{caller}: {request} {fault}" for fault in faults]
 
 
-def faults_of_route(world, route, tables, callers=None, first_only=False):
-    """All that is wrong with what a route answers and does, whoever asks."""
+def faults_of_route(world, route, tables, few=False):
+    """What is wrong with what a route answers and does, whoever asks: the first faults that are found."""
     if route["body"] in OF_PASSWORDS:
         return []
-    before, faults = world.rows(), []
-    requests = requests_of(route, tables, world)
-    for caller in callers or world.callers:
+    before, requests = world.rows(), requests_of(route, tables, world)
+    for caller in world.callers:
         # Whose credentials are none need not ask for everything.
-        for request in requests if caller in LIKE or caller == "nobody" else requests[:1]:
-            faults += faults_of(world, caller, request, before)
-            if faults and first_only:
+        for request in requests if not few and (caller in LIKE or caller == "nobody") else requests[:1]:
+            faults = faults_of(world, caller, request, before)
+            if faults:
                 return faults
     if not writes(route) and world.rows() != before:
-        faults.append("reading changes something")
         world.restore()
-    return faults
+        return [f"{route['path']} changes something, though it only reads"]
+    return []
