@@ -35,7 +35,9 @@ struct option_row {
 };
 
 #define AT(member) offsetof(struct config, member)
-#define LISTS      (CONFIG_ORGANIZATION_LIST | CONFIG_PROJECT_LIST | CONFIG_EXPERIMENT_LIST | CONFIG_TOKEN_LIST)
+#define LISTS                                                                                                \
+    (CONFIG_ORGANIZATION_LIST | CONFIG_PROJECT_LIST | CONFIG_EXPERIMENT_LIST | CONFIG_TOKEN_LIST |           \
+     CONFIG_AUDIT_LIST)
 #define DATABASE                                                                                             \
     (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD |               \
      CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD |               \

@@ -100,4 +100,5 @@ enum config_command {
     CONFIG_PROJECT_LIST = 1 << 14,
     CONFIG_EXPERIMENT_LIST = 1 << 15,
     CONFIG_TOKEN_LIST = 1 << 16,
+    CONFIG_AUDIT_LIST = 1 << 17,
 };

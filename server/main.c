@@ -36,6 +36,8 @@ static const struct command commands[] = {
     {"token", "list", CONFIG_TOKEN_LIST, command_token_list,
      "list a project's tokens: id, name, access (1 read, 2 write, 3 both), last used"},
     {"token", "revoke", CONFIG_TOKEN_REVOKE, command_token_revoke, "revoke a project token or user token"},
+    {"audit", "list", CONFIG_AUDIT_LIST, command_audit_list,
+     "list who did what, oldest first: when, what, from where, who, to whom or what, of which organization"},
     {"verify-sums", NULL, CONFIG_VERIFY_SUMS, command_verify_sums,
      "compare the sums with the emissions, run by run; fails if they differ"},
     {"version", NULL, CONFIG_VERSION, command_version, "print the version"},

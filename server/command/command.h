@@ -26,6 +26,7 @@ int command_experiment_add(const struct config *config);
 int command_experiment_list(const struct config *config);
 int command_token_add(const struct config *config);
 int command_token_list(const struct config *config);
+int command_audit_list(const struct config *config);
 int command_token_revoke(const struct config *config);
 int command_verify_sums(const struct config *config);
 int command_version(const struct config *config);

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { COLUMNS = 5 };
+enum { COLUMNS = 6 };
 
 struct list {
     const struct db_statement *statement;
@@ -21,6 +21,9 @@ static const struct list experiments = {
     &sql_project_experiments, {"id", "name", "description"}, "there is no project with this id"};
 static const struct list tokens = {
     &sql_project_token_list, {"id", "name", "access", "last_used"}, "there is no project with this id"};
+
+static const struct list audit_records = {
+    &sql_audit_list, {"timestamp", "action", "address", "actor", "target", "organization_id"}, NULL};
 
 struct printing {
     const struct list *list;
@@ -95,4 +98,8 @@ int command_token_list(const struct config *config) {
     if (!command_is_id("project", config->project))
         return EXIT_USAGE;
     return print_list(config, &tokens, "project_id", config->project);
+}
+
+int command_audit_list(const struct config *config) {
+    return print_list(config, &audit_records, NULL, NULL);
 }

@@ -148,8 +148,9 @@ def test_the_command_line(world, tree, told, database):
     (record,) = tree.client.get(f"/organizations/{organization}/audit").json()["items"]
     assert (record["actor_id"], record["address"], record["target_id"]) == (None, "command line", tree.admin.id)
     added = world.user()
-    assert database.query("select action, organization_id, address, actor_id from audit_records where target_id = %s",
-                          added.id) == [("user_added", None, None, None)]
+    lines = [line.split("\t") for line in command("audit", "list").splitlines()]
+    assert [line[1:] for line in lines if line[4] == added.email] == [["user_added", "command line", "-", added.email, "-"]]
+    assert lines == sorted(lines, key=lambda line: harness.moment(line[0]))
 
 
 def test_pages(world, tree):
