@@ -91,7 +91,9 @@ class Conditions(Visitor):
         self._note(node, "quals")
 
     def visit_CaseWhen(self, ancestors, node):
-        self._note(node, "expr")
+        # Whether there is anything to answer is no check.
+        if not isinstance(node.expr, ast.NullTest):
+            self._note(node, "expr")
 
 
 class Guards(Visitor):
@@ -146,6 +148,16 @@ def mutants(text, functions=()):
             what = f"{weaker} for {call.funcname[-1].sval} ({n + 1})"
             call.funcname = (ast.String(sval=weaker),)
             yield what, RawStream()(tree)
+
+
+def without_guards(text):
+    """The statement with nothing in the place of all its guards: (what was done, text), if it has more than one."""
+    tree = pglast.parse_sql(text)
+    calls = found_by(Guards(), tree).calls
+    for call in calls:
+        call.funcname = (ast.String(sval=f"anything_{GUARD.fullmatch(call.funcname[-1].sval).group(2)}"),)
+    if len(calls) > 1:
+        yield "without any guard", RawStream()(tree)
 
 
 def weaker_names(function, functions):

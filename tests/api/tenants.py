@@ -22,7 +22,7 @@ LEFT = ("token of who left", "JWT of who left", "session of who left")
 MOMENTS = [(harness.now() - harness.datetime.timedelta(days=1)).replace(hour=hour, minute=minute)
            for hour, minute in ((13, 10), (11, 40), (10, 10), (9, 10), (8, 10))]
 MIDDLE = MOMENTS[1].replace(minute=30)
-SUMS, PLACES = ("duration", "energy_consumed"), 40
+SUMS, PLACES = ("duration", "energy_consumed", "cpu_energy"), 40
 
 # The tree: of each kind its table and the columns that lead up. An emission's way up is its run.
 TREE = {
@@ -47,9 +47,8 @@ class Tenant:
     """An organisation with two projects and a deleted one, a second organisation, and its people: an admin of both, and two
     members of the first."""
 
-    def __init__(self, world, name):
-        self.name = name
-        self.admin, admin = (user := world.user()), user
+    def __init__(self, world):
+        self.admin = admin = world.user()
         self.first = self._place(world, world.organization(admin))
         self.second = self._place(world, world.organization(admin))
         self.member = world.member(admin, self.first["organization"])
@@ -60,6 +59,10 @@ class Tenant:
         self.beside = self._branch(world, self.first["organization"])
         self.deleted = self._branch(world, self.first["organization"])
         admin.client.delete(f"/projects/{self.deleted['project']['id']}")
+        # More of everything in one place; and who is no admin here is one elsewhere.
+        world.run(admin, self.first["experiment"])
+        world.run(admin, world.experiment(admin, self.first["project"]))
+        world.organization(self.member)
 
     def _place(self, world, organization):
         team = world.team(self.admin, organization)
@@ -81,52 +84,59 @@ class Tenants:
 
     def __init__(self, world):
         self.world, self.database = world, world.database
-        self.mine, self.theirs, self.open = (Tenant(world, name) for name in ("mine", "theirs", "open"))
+        self.mine, self.theirs, self.open = Tenant(world), Tenant(world), Tenant(world)
+        # One person is of both tenants.
+        self.theirs.admin.client.post(f"/organizations/{self.theirs.second['organization']['id']}/add-user",
+                                      {"email": self.mine.first["user"]["email"]}, 200)
         self.open.admin.client.patch(f"/projects/{self.open.first['project']['id']}", {"public": True})
         self._number_emissions()
+        self.left = self._who_left()
         self.callers = self._callers()
         self._learn()
 
     # -- who asks
 
     def _secret(self, table, prefix, **columns):
-        """A token or session that is what the API would not make: expired, or of a user who is not active any more."""
+        """A token or session, past the API, which makes none that has expired, and none for who left."""
         secret = prefix + harness.unique("x").split()[1] * 3
         names = ", ".join(columns)
         self.database.query(f"insert into {table} (token_hash, {names}) values (%s, {', '.join(['%s'] * len(columns))})",
                             hashlib.sha256(secret.encode()).digest(), *columns.values())
         return secret
 
-    def _callers(self):
-        world, mine, theirs = self.world, self.mine, self.theirs
-        project = mine.first["project"]
-        left = world.user()
+    def _who_left(self):
+        """A member who is not active any more."""
+        left = self.world.user()
         self.database.query("insert into memberships (organization_id, user_id) values (%s, %s)",
-                            mine.first["organization"]["id"], left.id)
+                            self.mine.first["organization"]["id"], left.id)
         self.database.query("update users set is_active = false where id = %s", left.id)
-        self.left = left
-        token = {"project_id": project["id"], "name": "", "access": 3}
-        soon, past = harness.now() + harness.datetime.timedelta(days=1), harness.now() - harness.datetime.timedelta(days=1)
-        origin = {"Origin": harness.DASHBOARD}
+        return left
+
+    def _callers(self):
+        world, mine, left, project = self.world, self.mine, self.left, self.mine.first["project"]
+        day = harness.datetime.timedelta(days=1)
+        soon, past = harness.now() + day, harness.now() - day
+
+        def session(user, end):
+            return world.client(cookie=self._secret("sessions", "ses_", user_id=user.id, expires_at=end),
+                                headers={"Origin": harness.DASHBOARD})
+
+        def user_token(user, **more):
+            return world.client(bearer=self._secret("user_tokens", "cut_", user_id=user.id, name="", **more))
+
+        def project_token(**more):
+            return world.client(token=self._secret("project_tokens", "cpt_", project_id=project["id"], name="", **more))
+
         return {
-            "admin": mine.admin.client, "member": mine.member.client, "stranger": theirs.admin.client,
-            "session": world.client(cookie=self._secret("sessions", "ses_", user_id=mine.admin.id, expires_at=soon), headers=origin),
-            "user token": world.client(bearer=world.user_token(mine.admin)["token"]),
-            "read token": world.client(token=world.project_token(mine.admin, project, "read")["token"]),
-            "write token": world.client(token=world.project_token(mine.admin, project, "write")["token"]),
-            "nobody": world.nobody,
-            "revoked token": world.client(token=self._secret("project_tokens", "cpt_", **token, revoked_at=past)),
+            "admin": mine.admin.client, "member": mine.member.client, "stranger": self.theirs.admin.client,
+            "session": session(mine.admin, soon), "user token": user_token(mine.admin),
+            "read token": project_token(access=1), "write token": project_token(access=2), "nobody": world.nobody,
+            "revoked token": project_token(access=3, revoked_at=past),
             "token of a deleted project": world.client(token=mine.deleted["token"]["token"]),
-            "expired user token": world.client(bearer=self._secret("user_tokens", "cut_", user_id=mine.admin.id, name="",
-                                                                   expires_at=past)),
-            "revoked user token": world.client(bearer=self._secret("user_tokens", "cut_", user_id=mine.admin.id, name="",
-                                                                   revoked_at=past)),
-            **dict(zip(LEFT, (
-                world.client(bearer=self._secret("user_tokens", "cut_", user_id=left.id, name="")), left.client,
-                world.client(cookie=self._secret("sessions", "ses_", user_id=left.id, expires_at=soon), headers=origin)))),
-            "expired session": world.client(cookie=self._secret("sessions", "ses_", user_id=mine.admin.id, expires_at=past),
-                                            headers=origin),
-        }
+            "expired user token": user_token(mine.admin, expires_at=past),
+            "revoked user token": user_token(mine.admin, revoked_at=past),
+            "expired session": session(mine.admin, past),
+            **dict(zip(LEFT, (user_token(left), left.client, session(left, soon))))}
 
     def user_of(self, caller):
         """The id of the user that a caller is, if any."""
@@ -138,8 +148,8 @@ class Tenants:
     # -- what belongs together
 
     def _number_emissions(self):
-        """Five emissions for each run, some before and some after MIDDLE. Each has another power of two as its duration or as
-        its energy, so that the sums of a report tell whose emissions are in it."""
+        """Five emissions for each run, some before and some after MIDDLE. Each has another power of two as one of
+        SUMS, so that a report tells whose emissions are in it."""
         query = self.database.query
         query("update emissions set timestamp = %s", MOMENTS[0])
         for moment in MOMENTS[1:]:
@@ -148,7 +158,7 @@ class Tenants:
         emissions = [emission for emission, in query("select id from emissions order by id")]
         self.parts = {emission: (SUMS[n // PLACES], 2 ** (n % PLACES)) for n, emission in enumerate(emissions)}
         for emission, (column, part) in self.parts.items():
-            query("update emissions set duration = 0, energy_consumed = 0 where id = %s", emission)
+            query("update emissions set duration = 0, energy_consumed = 0, cpu_energy = 0 where id = %s", emission)
             query(f"update emissions set {column} = %s where id = %s", part, emission)
         query("select rebuild_sums(id) from runs")
         self.pages = dict(query("select run_id, array_agg(id::text order by timestamp desc, id desc) from emissions group by 1"))
@@ -167,6 +177,12 @@ class Tenants:
         self.members = self.database.query("select organization_id, user_id from memberships")
         self.dead = {i for i, in self.database.query("select id from projects where deleted_at is not null")}
         self.dead |= {i for project in self.dead for i in self._walk(project, self.below)}
+        self.revoked = {}
+        for kind in ("token", "user_token"):
+            self.revoked[kind] = {"id": self.database.value(f"select id from {TREE[kind][0]} where revoked_at is not null")}
+        self.dead |= {i for table in ("project_tokens", "user_tokens")
+                      for i, in self.database.query(f"select id from {table} where revoked_at is not null")}
+        self.dead |= {i for i, in self.database.query("select id from user_tokens where expires_at < now()")}
         self.everything = self.named(self.kind)
         self.public = self.line(self.open.first["project"]["id"])
         self.recorded = dict(self.database.query("""select organization_id, string_agg(to_jsonb(a)::text, ' ')
@@ -237,15 +253,20 @@ class Tenants:
             allowed |= set().union(*(texts_of(self.recorded.get(subject, "")) for subject in request.subjects
                                      if subject in self.reach(caller)))
         foreign = [text for text in texts_of(answer.text) - allowed if text in self.everything]
-        return foreign + self._judge_numbers(known, request, answer)
+        return foreign + self._judge_content(caller, known, request, answer)
 
-    def _judge_numbers(self, known, request, answer):
+    def _judge_content(self, caller, known, request, answer):
         if not answer.headers.get("Content-Type", "").startswith("application/json") or not answer.content:
             return []
         faults, document = [], answer.json()
-        for report in document if isinstance(document, list) else [document]:
-            if isinstance(report, dict) and "emissions_count" in report:
-                faults += self._judge_report(known, report)
+        for thing in document if isinstance(document, list) else [document]:
+            if isinstance(thing, dict) and "emissions_count" in thing:
+                faults += self._judge_report(known, thing)
+            if isinstance(thing, dict) and "organizations" in thing:
+                faults += [f"a membership of {place}" for place in thing["organizations"] if (place, thing["id"]) not in self.members]
+        if request.path == "/auth/check":
+            person = {document["user"]["id"]} if document["user"] else set()
+            faults += ["somebody else"] * (person != (set() if caller in LEFT else self.user_of(caller)))
         run = next((subject for subject in request.subjects if subject in self.pages), None)
         if run and "page" in request.query and answer.status_code == 200:
             start = (request.query["page"] - 1) * request.query["size"]
@@ -255,6 +276,8 @@ class Tenants:
         return faults
 
     def _judge_report(self, known, report):
+        own = report.get("run_id") or report.get("experiment_id")
+        known = known & self.line(own) if own else known
         summed = {emission for emission, (column, part) in self.parts.items() if round(report[column]) & part}
         faults = [f"a sum over {emission}" for emission in summed - known]
         return faults + [f"a count of {report['emissions_count']}"] * (report["emissions_count"] != len(summed))
@@ -264,4 +287,9 @@ class Tenants:
         known = self.reach(caller) & (set().union(*(self.line(subject) for subject in request.subjects))
                                       if request.subjects else self.kind.keys())
         allowed = self.named(known.union(*map(self.line, self.user_of(caller)))) | request.told
-        return [row for row in before ^ after if [text for text in texts_of(row[1]) - allowed if text in self.everything]]
+        wrong = [row for row in before ^ after if [text for text in texts_of(row[1]) - allowed if text in self.everything]]
+        if request.route["method"] == "POST" and request.route["status"] == 201:
+            # What is created changes nothing that was there, but sums, and what is sent once more.
+            wrong += [row for row in before - after if row[0] not in ("run_sums", "emission_hours")
+                      and not texts_of(row[1]) & set(request.chosen)]
+        return wrong
