@@ -1,6 +1,7 @@
 """The server's statements as PostgreSQL's own parser sees them: what they read, and what is left of them without one of
 their checks."""
 
+import collections
 import re
 import sys
 
@@ -134,11 +135,14 @@ def always(condition):
 
 def mutants(text, functions=()):
     """The statement without one of its checks, each in turn: (what was done, text). `functions` are those there are."""
+    named = collections.Counter()
     for n, place in enumerate(found_by(Conditions(), pglast.parse_sql(text)).places):
         tree = pglast.parse_sql(text)
         place = found_by(Conditions(), tree).places[n]
         condition = condition_at(place)
         what = f"without {RawStream()(condition)}"
+        named[what] += 1
+        what += f" ({named[what]})" if named[what] > 1 else ""
         put_condition(place, always(condition))
         yield what, RawStream()(tree)
     for n, call in enumerate(found_by(Guards(), pglast.parse_sql(text)).calls):

@@ -188,6 +188,8 @@ class Tenants:
         self.recorded = dict(self.database.query("""select organization_id, string_agg(to_jsonb(a)::text, ' ')
                                                       from audit_records a where organization_id is not null group by 1"""))
 
+        self.record_counts = dict(self.database.query("select organization_id, count(*) from audit_records group by 1"))
+
     def _walk(self, identity, way):
         found, waiting = set(), {identity}
         while waiting:
@@ -264,6 +266,8 @@ class Tenants:
                 faults += self._judge_report(known, thing)
             if isinstance(thing, dict) and "organizations" in thing:
                 faults += [f"a membership of {place}" for place in thing["organizations"] if (place, thing["id"]) not in self.members]
+        if "audit" in request.path and answer.status_code == 200 and document["total"] != self.record_counts[request.subjects[0]]:
+            faults.append("a count of others' records")
         if request.path == "/auth/check":
             person = {document["user"]["id"]} if document["user"] else set()
             faults += ["somebody else"] * (person != (set() if caller in LEFT else self.user_of(caller)))
