@@ -261,11 +261,14 @@ class Tenants:
         if not answer.headers.get("Content-Type", "").startswith("application/json") or not answer.content:
             return []
         faults, document = [], answer.json()
-        for thing in document if isinstance(document, list) else [document]:
+        things = document if isinstance(document, list) else [document]
+        for thing in [*things, document["user"]] if request.path == "/auth/check" else things:
             if isinstance(thing, dict) and "emissions_count" in thing:
                 faults += self._judge_report(known, thing)
             if isinstance(thing, dict) and "organizations" in thing:
-                faults += [f"a membership of {place}" for place in thing["organizations"] if (place, thing["id"]) not in self.members]
+                places = thing["organizations"]
+                faults += [f"a membership of {place}" for place in places if (place, thing["id"]) not in self.members]
+                faults += ["a membership told twice"] * (len(places) != len(set(places)))
         if "audit" in request.path and answer.status_code == 200 and document["total"] != self.record_counts[request.subjects[0]]:
             faults.append("a count of others' records")
         if request.path == "/auth/check":
