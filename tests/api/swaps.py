@@ -13,6 +13,9 @@ LIKE = {"admin": "admin", "session": "admin", "user token": "admin", "member": "
         "read token": "read token", "write token": "write token"}
 # Passwords decide there, and no id stands in them.
 OF_PASSWORDS = {"credentials", "user"}
+# Options of a server that is asked so often, and of which nothing that is deleted goes before the end.
+UNHURRIED = ("--statement-timeout", "3600", "--rate-address", "none", "--rate-token", "none", "--rate-sign-in", "none",
+             "--rate-password", "none", "--rate-account", "none", "--rate-credential", "none")
 
 
 class Slot:

@@ -22,7 +22,7 @@ import tenants
 # Statements that no request to this server runs, and why.
 NOT_ASKED = {
     **dict.fromkeys(("schema_differs", "schema_exists", "schema_record", "schema_state"), "of migrations"),
-    **dict.fromkeys(("audit_list", "sums_rebuild", "sums_verify", "token_revoke", "user_set_password"),
+    **dict.fromkeys(("audit_list", "sums_rebuild", "sums_verify", "token_revoke", "user_by_email", "user_set_password"),
                     "at the command line, for nobody"),
     **dict.fromkeys(("partition_count", "partition_make", "purge_project", "purge_runs", "purge_rest", "purge_end",
                      "expired_remove"), "of upkeep, for nobody"),
@@ -243,7 +243,7 @@ def watched(carbond_binary, cluster, new_database, jwt_key_file, tables):
     with rewriter.Rewriter(cluster, database.name) as proxy:
         through = types.SimpleNamespace(url=proxy.url)
         with harness.Server(carbond_binary, through, "--jwt-hs256-key-file", jwt_key_file, "--cors-origin", harness.DASHBOARD,
-                            "--statement-timeout", 3600, "--prepared-statements", "false") as server:
+                            *swaps.UNHURRIED, "--prepared-statements", "false") as server:
             server.database = database
             yield Watched(tenants.Tenants(harness.World(server)), proxy, tables)
 

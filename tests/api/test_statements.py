@@ -16,6 +16,7 @@ DIRECT = {
     "caller_by_project_token": {"project_tokens", "live_projects"}, "caller_by_session": {"sessions", "users"},
     "caller_by_tokens": {"project_tokens", "live_projects", "user_tokens", "users"}, "caller_by_user_id": {"users"},
     "caller_by_user_token": {"user_tokens", "users"}, "local_admin": {"users"}, "user_password": {"users"},
+    "user_by_email": {"users"},
     # Tells 404 from 403, and answers no more than that.
     "exists": {"organizations", "teams", "live_projects", "live_experiments", "live_runs", "users"},
     "emission_append": {"live_runs"}, "emission_store": {"live_runs"},

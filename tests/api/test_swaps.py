@@ -12,7 +12,7 @@ from test_matrix import EXPECTED
 @pytest.fixture(scope="module")
 def swapped(carbond_binary, new_database, jwt_key_file):
     with harness.Server(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file, "--cors-origin",
-                        harness.DASHBOARD, "--statement-timeout", 3600) as server:
+                        harness.DASHBOARD, *swaps.UNHURRIED) as server:
         world = tenants.Tenants(harness.World(server))
         world.save()
         yield world
