@@ -40,6 +40,8 @@ DIRECT = {
     "purge_project": {"projects"}, "purge_runs": {"runs", "experiments", "projects", "emissions"},
     "purge_rest": {"projects"}, "expired_remove": {"sessions", "user_tokens", "audit_records"},
     "partition_count": {"emission_partitions"},
+    # Reads no row.
+    "writable": {"run_sums"},
     **dict.fromkeys(("schema_differs", "schema_state", "schema_version"), {"schema_migrations"}),
 }
 # Whose names and memberships a record of a deed tells (server/sql/shapes/record.sql, actor.sql, signed_in.sql).
