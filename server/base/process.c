@@ -106,6 +106,18 @@ static void read_descriptor_limit(struct figures *figures) {
         figures->max_fds = (int64_t)limit.rlim_cur;
 }
 
+/* The limit that most processes start with is as low as 1024, for the sake of select(). */
+bool process_want_descriptors(size_t count) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return false;
+    if (limit.rlim_cur >= count)
+        return true;
+    bool granted = limit.rlim_max >= count;
+    limit.rlim_cur = granted ? count : limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 && granted;
+}
+
 /* ---- the text */
 
 #define AT(member) offsetof(struct figures, member)

@@ -11,8 +11,10 @@
 
 enum {
     CONNECTION_LIMIT = 64,
-    IDLE_TIMEOUT = 120,  /* seconds: twice the pause that Prometheus makes between scrapes by default */
-    LAST_ANSWERS = 1000, /* milliseconds that an answer may take once we end */
+    REQUEST_TIMEOUT = 10, /* seconds, of each phase of a request */
+    MINIMUM_RATE = 1024,  /* bytes a second */
+    IDLE_TIMEOUT = 120,   /* seconds: twice the pause that Prometheus makes between scrapes by default */
+    LAST_ANSWERS = 1000,  /* milliseconds that an answer may take once we end */
 };
 
 #define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
@@ -66,7 +68,11 @@ struct monitor *monitor_start(const char *listen, struct http_server *watched) {
             .listen = listen,
             .option = "--metrics-listen",
             .connection_limit = CONNECTION_LIMIT,
+            .header_timeout = REQUEST_TIMEOUT,
+            .body_timeout = REQUEST_TIMEOUT,
+            .send_timeout = REQUEST_TIMEOUT,
             .idle_timeout = IDLE_TIMEOUT,
+            .minimum_rate = MINIMUM_RATE,
         };
         monitor->server =
             http_server_new(&monitor->settings, routes, sizeof routes / sizeof routes[0], monitor);

@@ -3,6 +3,7 @@
 #include "auth/guesses.h"
 #include "auth/limits.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "command/command.h"
 #include "command/monitor.h"
 #include "db/migrate.h"
@@ -18,7 +19,11 @@
 #include <strings.h>
 #include <time.h>
 
-enum { PASSWORD_WORKERS = 2 /* each takes 64 MiB while it works */ };
+enum {
+    PASSWORD_WORKERS = 2, /* each takes 64 MiB while it works */
+    OTHER_DESCRIPTORS =
+        1024, /* connections to the database, of /metrics, and of clients that are turned away */
+};
 
 /* What the workers of one lane are made of. */
 struct lane_owner {
@@ -119,9 +124,15 @@ static bool configure(struct service *service, const struct config *config) {
         .trusted_proxies = config->trusted_proxies,
         .trusted_proxy_count = config->trusted_proxy_count,
         .connection_limit = (unsigned)config->connection_limit,
-        .body_memory = (size_t)config->body_memory << 20,
+        .connections_per_address = (unsigned)config->connections_per_address,
+        .requests_per_connection = (unsigned)config->requests_per_connection,
+        .header_timeout = config->header_timeout,
+        .body_timeout = config->body_timeout,
+        .send_timeout = config->send_timeout,
         .idle_timeout = config->idle_timeout,
-        .stream_patience = config->stream_deadline,
+        .minimum_rate = (size_t)config->minimum_rate << 10,
+        .queue_timeout = config->queue_timeout,
+        .body_memory = (size_t)config->body_memory << 20,
     };
     service->api.auth = &service->auth;
     service->api.frontend_url = config->frontend_url;
@@ -194,6 +205,14 @@ static bool add_lanes(struct service *service, const struct config *config) {
 }
 
 /* ---- start and end */
+
+/* Each connection of a client takes one; whatever else there is, the rest. */
+static void want_descriptors(const struct config *config) {
+    size_t wanted = (size_t)config->connection_limit + OTHER_DESCRIPTORS;
+    if (!process_want_descriptors(wanted))
+        log_warn("there are fewer file descriptors than --connection-limit needs: clients will wait for one",
+                 "wanted", log_number((int64_t)wanted).text);
+}
 
 /* A database that is away may come back: /readyz says 503 until then. One whose schema is too old will not mend itself. */
 static bool schema_is_current(const struct service *service) {
@@ -326,6 +345,7 @@ int command_serve(const struct config *config) {
         stop(&service);
         return EXIT_USAGE;
     }
+    want_descriptors(config);
     const sigset_t signals = block_signals();
     int status = EXIT_FAILED;
     if (schema_is_current(&service) && start(&service, config)) {

@@ -16,6 +16,12 @@ enum {
     TARGET_LIMIT = 4096,
     /* A refused body is read up to here, so that its sender gets to read the reply; a longer one is cut off. */
     DISCARD_LIMIT = 16 * 1024 * 1024,
+    /* A body up to here is never refused for large ones that take all memory there is for bodies: there is an eighth
+     * more for such. */
+    SMALL_BODY = 64 * 1024,
+    SMALL_BODIES_SHARE = 8,
+    /* What one address may take of that memory: a quarter, or one body. */
+    ADDRESS_SHARE = 4,
     /* Nothing that we serve has a longer word in its path, or as its method, than a UUID; a token that strayed there has. */
     LOGGED_WORD = 36,
 };
@@ -51,9 +57,10 @@ static bool refuse_target(struct http_request *request) {
     return true;
 }
 
-static void answer_options(struct http_request *request) {
+/* `url`: NULL for the server as a whole. */
+static void answer_options(struct http_request *request, const struct http_url *url) {
     struct buffer methods = {0};
-    http_router_methods(request->server->router, &request->url, &methods);
+    http_router_methods(request->server->router, url, &methods);
     http_reply_empty(request, MHD_HTTP_NO_CONTENT);
     request->phase = HTTP_PHASE_DISCARD;
     if (!methods.failed) {
@@ -77,7 +84,7 @@ static bool refuse_route(struct http_request *request) {
     switch (http_router_find(request->server->router, request->method, &request->url, &request->match)) {
     case HTTP_FOUND: return false;
     case HTTP_NO_PATH: refuse(request, MHD_HTTP_NOT_FOUND, "No such route"); return true;
-    case HTTP_OPTIONS: answer_options(request); return true;
+    case HTTP_OPTIONS: answer_options(request, &request->url); return true;
     case HTTP_NO_METHOD: break;
     }
     refuse_method(request);
@@ -146,6 +153,14 @@ static bool refuse_length(struct http_request *request) {
     return true;
 }
 
+/* OPTIONS * asks about the server as a whole. */
+static bool answer_asterisk(struct http_request *request) {
+    if (strcmp(request->target, "*") != 0 || strcmp(request->method, MHD_HTTP_METHOD_OPTIONS) != 0)
+        return false;
+    answer_options(request, NULL);
+    return true;
+}
+
 static bool refuse_by_limit(struct http_request *request) {
     const struct http_route *route = request->match.route;
     if (!route->refuse || !route->refuse(request, request->server->inline_context))
@@ -165,14 +180,14 @@ static void warn_of_proxy(const struct http_request *request) {
 }
 
 static void find_client(struct http_request *request) {
-    const struct http_peer *peer = http_server_peer(request->connection);
-    request->client = &peer->client;
+    const struct http_connection *from = request->from;
+    request->client = &from->peer;
     request->secure = http_server_settings(request->server)->tls != NULL;
-    if (!peer->is_proxy) {
+    if (!from->is_proxy) {
         warn_of_proxy(request);
         return;
     }
-    forwarded_read(request, &peer->client.address, &request->forwarded, &request->secure);
+    forwarded_read(request, &from->peer.address, &request->forwarded, &request->secure);
     request->client = &request->forwarded;
 }
 
@@ -182,8 +197,8 @@ static bool refuse_head(struct http_request *request, const char *target, const 
         refuse_and_close(request, MHD_HTTP_BAD_REQUEST, malformed);
         return true;
     }
-    return refuse_target(request) || refuse_route(request) || refuse_length(request) ||
-           refuse_type(request) || refuse_by_limit(request);
+    return answer_asterisk(request) || refuse_target(request) || refuse_route(request) ||
+           refuse_length(request) || refuse_type(request) || refuse_by_limit(request);
 }
 
 /* A client that waits for our word before it sends the body gets the refusal at once; so does one that would send too
@@ -197,6 +212,8 @@ static enum MHD_Result take_head(struct http_request *request, const char *metho
                                  const char *version) {
     request->method = method;
     request->phase = HTTP_PHASE_BODY;
+    request->from->requests++;
+    connection_enter(request->from, CONNECTION_BODY);
     http_server_count(request->server, 1);
     request->counted = true;
     find_client(request);
@@ -207,19 +224,34 @@ static enum MHD_Result take_head(struct http_request *request, const char *metho
 
 /* ---- the body */
 
+/* Whether there is memory for so many bytes more. */
+static bool has_room(const struct http_request *request, size_t size) {
+    const struct http_server *server = request->server;
+    size_t all = server->settings->body_memory, share = all / ADDRESS_SHARE;
+    size_t largest = request->match.route->body_limit;
+    if (request->body.size + size <= SMALL_BODY)
+        all += all / SMALL_BODIES_SHARE;
+    if (atomic_load(&server->body_bytes) + size > all)
+        return false;
+    return request->from->is_proxy ||
+           request->from->source->body_bytes + size <= (share > largest ? share : largest);
+}
+
 static void keep_body(struct http_request *request, const char *data, size_t size) {
-    struct http_server *server = request->server;
     if (request->body.size + size > request->match.route->body_limit) {
         refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
         return;
     }
-    if (atomic_load(&server->body_bytes) + size > server->settings->body_memory) {
+    if (!has_room(request, size)) {
         refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
         return;
     }
     size_t before = request->body.size;
     buffer_append(&request->body, data, size);
-    atomic_fetch_add(&server->body_bytes, request->body.size - before);
+    size_t more = request->body.size - before;
+    atomic_fetch_add(&request->server->body_bytes, more);
+    request->from->source->body_bytes += more;
+    request->address_bytes += more;
 }
 
 static enum MHD_Result take_body(struct http_request *request, const char *data, size_t *size) {
@@ -258,6 +290,7 @@ static enum MHD_Result handle(struct http_request *request) {
     const struct http_route *route = request->match.route;
     request->phase = HTTP_PHASE_HANDLED;
     request->arrived = clock_monotonic();
+    connection_enter(request->from, CONNECTION_HANDLED);
     if (request->body.failed) {
         http_reply_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "Out of memory");
         return http_reply_send(request);
@@ -279,6 +312,31 @@ static enum MHD_Result handle(struct http_request *request) {
     return MHD_YES;
 }
 
+/* A connection that is suspended goes on as it was. If it was being read, it is read again first, and the end of a client
+ * that will send no more (SHUT_WR) is taken for that of the connection. libmicrohttpd stops reading when it has asked for a
+ * reply and got none: so we let it ask twice. */
+static bool settle(struct http_request *request) {
+    if (request->settled || request->match.route->lane == HTTP_LANE_INLINE)
+        return true;
+    request->settled = true;
+    return false;
+}
+
+static void answer_late(struct http_request *request) {
+    http_reply_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
+    http_reply_finish(request);
+    http_server_resume(request->server, request->connection);
+    http_request_release(request);
+}
+
+void dispatch_expire(struct http_server *server) {
+    int64_t patience = server->settings->queue_timeout * INT64_C(1000000);
+    int64_t before = clock_monotonic() - patience;
+    for (int i = 0; patience && i < server->lane_count; i++)
+        for (void *late; (late = lane_take_late(server->lanes[i], before));)
+            answer_late(late);
+}
+
 void dispatch_work(void *job, void *context) {
     struct http_request *request = job;
     if (atomic_load(&request->server->closing))
@@ -287,7 +345,7 @@ void dispatch_work(void *job, void *context) {
         request->match.route->handle(request, context);
     if (!request->given_away) {
         http_reply_finish(request);
-        MHD_resume_connection(request->connection);
+        http_server_resume(request->server, request->connection);
     }
     http_request_release(request);
 }
@@ -295,9 +353,14 @@ void dispatch_work(void *job, void *context) {
 /* ---- libmicrohttpd's callbacks */
 
 void *dispatch_begin(void *context, const char *target, struct MHD_Connection *connection) {
-    struct http_request *request = http_request_new(context, target);
-    if (request)
-        request->connection = connection;
+    struct http_connection *from = connection_of(connection);
+    struct http_request *request = from ? http_request_new(context, target) : NULL;
+    if (!request)
+        return NULL;
+    request->connection = connection;
+    request->from = from;
+    from->request = request;
+    connection_enter(from, CONNECTION_HEADERS);
     return request;
 }
 
@@ -307,14 +370,14 @@ enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const
     struct http_request *request = *held;
     (void)context;
     (void)connection;
-    if (!request)
+    if (!request || request->from->turned_away)
         return MHD_NO;
     if (request->phase == HTTP_PHASE_HEAD)
         return take_head(request, method, url, version);
     if (*upload_size)
         return take_body(request, upload, upload_size);
     if (request->phase == HTTP_PHASE_BODY)
-        return handle(request);
+        return settle(request) ? handle(request) : MHD_YES;
     return http_reply_send(request);
 }
 
@@ -361,6 +424,9 @@ void dispatch_completed(void *context, struct MHD_Connection *connection, void *
     if (!request)
         return;
     account(request);
+    request->from->request = NULL;
+    request->from->source->body_bytes -= request->address_bytes;
+    connection_enter(request->from, CONNECTION_IDLE);
     if (request->counted)
         http_server_count(server, -1);
     if (request->reply.stream)

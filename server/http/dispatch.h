@@ -4,6 +4,8 @@
 #include <microhttpd.h>
 #include <stddef.h>
 
+struct http_server;
+
 /* libmicrohttpd's callbacks; the context is the server. */
 void *dispatch_begin(void *context, const char *target, struct MHD_Connection *connection);
 enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const char *url,
@@ -11,6 +13,9 @@ enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const
                          void **request);
 void dispatch_completed(void *context, struct MHD_Connection *connection, void **request,
                         enum MHD_RequestTerminationCode how);
+
+/* Answers 503 to requests that have waited too long for a worker. On the event thread. */
+void dispatch_expire(struct http_server *server);
 
 /* The work of every lane: handles a request and sends its connection back to the event thread. */
 void dispatch_work(void *request, void *lane_context);

@@ -40,6 +40,7 @@ struct http_reply {
 struct http_request {
     struct http_server *server;
     struct MHD_Connection *connection;
+    struct http_connection *from; /* the same, as we know it; the event thread's */
     /* The connection holds it until libmicrohttpd has completed it; a lane while it works; who deferred it until it is
      * answered. */
     atomic_int holders;
@@ -58,7 +59,9 @@ struct http_request {
      * and the handler's thread must not look. */
     bool given_away;
     bool on_lane;
+    bool settled; /* see dispatch.c */
     struct buffer body;
+    size_t address_bytes; /* of the body, counted for the client's address */
     size_t discarded;
     int64_t started;
     int64_t arrived;

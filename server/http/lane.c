@@ -1,5 +1,6 @@
 #include "http/lane.h"
 
+#include "base/clock.h"
 #include "base/metric.h"
 #include "base/thread.h"
 
@@ -11,9 +12,15 @@ struct worker {
     pthread_t thread;
 };
 
+struct waiting_job {
+    void *job;
+    int64_t since;
+};
+
 struct lane {
     struct lane_settings settings;
     struct metric_counter refused; /* places */
+    struct metric_counter late;    /* jobs */
     struct metric_gauge busy;      /* threads */
     pthread_mutex_t lock; /* guards what follows up to the workers; nothing else is locked under it */
     pthread_cond_t filled;
@@ -21,25 +28,39 @@ struct lane {
         reserved; /* places taken, filled or not; at the end the threads wait for those that will be filled */
     size_t head, waiting;
     bool ending;
-    void **ring;
+    struct waiting_job *ring;
     int workers_running;
     struct worker workers[];
 };
 
+/* With the lock held. NULL when none waits. */
+static void *take(struct lane *lane) {
+    if (!lane->waiting)
+        return NULL;
+    void *job = lane->ring[lane->head].job;
+    lane->head = (lane->head + 1) % lane->settings.capacity;
+    lane->waiting--;
+    lane->reserved--;
+    if (lane->ending && lane->reserved == 0)
+        pthread_cond_broadcast(&lane->filled);
+    return job;
+}
+
 static void *next_job(struct lane *lane) {
-    void *job = NULL;
     pthread_mutex_lock(&lane->lock);
     while (!lane->waiting && !(lane->ending && lane->reserved == 0))
         pthread_cond_wait(&lane->filled, &lane->lock);
-    if (lane->waiting) {
-        job = lane->ring[lane->head];
-        lane->head = (lane->head + 1) % lane->settings.capacity;
-        lane->waiting--;
-        lane->reserved--;
-    }
-    if (lane->ending && lane->reserved == 0)
-        pthread_cond_broadcast(&lane->filled);
+    void *job = take(lane);
     pthread_mutex_unlock(&lane->lock);
+    return job;
+}
+
+void *lane_take_late(struct lane *lane, int64_t before) {
+    pthread_mutex_lock(&lane->lock);
+    void *job = lane->waiting && lane->ring[lane->head].since < before ? take(lane) : NULL;
+    pthread_mutex_unlock(&lane->lock);
+    if (job)
+        metric_count(&lane->late, 1);
     return job;
 }
 
@@ -98,7 +119,8 @@ bool lane_reserve(struct lane *lane) {
 
 void lane_push(struct lane *lane, void *job) {
     pthread_mutex_lock(&lane->lock);
-    lane->ring[(lane->head + lane->waiting) % lane->settings.capacity] = job;
+    lane->ring[(lane->head + lane->waiting) % lane->settings.capacity] =
+        (struct waiting_job){job, clock_monotonic()};
     lane->waiting++;
     pthread_cond_signal(&lane->filled);
     pthread_mutex_unlock(&lane->lock);
@@ -113,6 +135,7 @@ void lane_look(struct lane *lane, struct lane_figures *figures) {
         .waiting = (int64_t)waiting,
         .capacity = (int64_t)lane->settings.capacity,
         .refused = metric_counted(&lane->refused),
+        .late = metric_counted(&lane->late),
         .threads = lane->workers_running,
         .busy = metric_value(&lane->busy),
     };

@@ -28,11 +28,16 @@ struct lane *lane_new(const struct lane_settings *settings);
 bool lane_reserve(struct lane *lane);
 void lane_push(struct lane *lane, void *job);
 
+/* Takes a job back that has waited for a thread since before that time (base/clock.h); NULL when there is none. From any
+ * thread; does not block. */
+void *lane_take_late(struct lane *lane, int64_t before);
+
 struct lane_figures {
     const char *name;
     int64_t waiting;
     int64_t capacity;
     int64_t refused; /* places that could not be had */
+    int64_t late;    /* jobs that were taken back */
     int64_t threads;
     int64_t busy; /* threads at work */
 };

@@ -9,9 +9,9 @@ static const struct {
     int status;
     const char *text;
 } statuses[] = {
-    {200, "200"}, {201, "201"}, {204, "204"}, {302, "302"}, {303, "303"},      {400, "400"},  {401, "401"},
-    {403, "403"}, {404, "404"}, {405, "405"}, {409, "409"}, {413, "413"},      {414, "414"},  {415, "415"},
-    {422, "422"}, {429, "429"}, {500, "500"}, {503, "503"}, {0, "unanswered"}, {-1, "other"},
+    {200, "200"}, {201, "201"}, {204, "204"}, {302, "302"}, {303, "303"}, {400, "400"},      {401, "401"},
+    {403, "403"}, {404, "404"}, {405, "405"}, {408, "408"}, {409, "409"}, {413, "413"},      {414, "414"},
+    {415, "415"}, {422, "422"}, {429, "429"}, {500, "500"}, {503, "503"}, {0, "unanswered"}, {-1, "other"},
 };
 
 enum { STATUSES = sizeof statuses / sizeof statuses[0], OTHER = STATUSES - 1 };
@@ -108,11 +108,24 @@ void http_metrics_write(const struct http_metrics *metrics, struct buffer *out) 
 
 /* ---- the text: the server */
 
+/* clang-format off */
+
+#define REFUSED "carbond_http_connections_refused_total", "Connections that were answered and closed at once, by the limit they were beyond."
+#define LATE    "carbond_http_deadlines_total", "Connections that were closed since a phase of their request took too long."
+
 static void write_connections(const struct http_server *server, struct buffer *out) {
     const struct metric_gauge limit = {server->settings->connection_limit};
+    const struct connection_figures *figures = &server->turned_away;
     const struct metric table[] = {
         {"carbond_http_connections", "Connections of clients that are open.", .gauge = &server->connections},
         {"carbond_http_connections_limit", "Connections of clients that may be open.", .gauge = &limit},
+        {REFUSED, {"limit", "total"}, .counter = &figures->over_limit},
+        {REFUSED, {"limit", "address"}, .counter = &figures->over_address_limit},
+        {LATE, {"phase", "new"}, .counter = &figures->late[CONNECTION_NEW]},
+        {LATE, {"phase", "idle"}, .counter = &figures->late[CONNECTION_IDLE]},
+        {LATE, {"phase", "headers"}, .counter = &figures->late[CONNECTION_HEADERS]},
+        {LATE, {"phase", "body"}, .counter = &figures->late[CONNECTION_BODY]},
+        {LATE, {"phase", "sending"}, .counter = &figures->late[CONNECTION_SENDING]},
     };
     metric_write_table(out, table, sizeof table / sizeof table[0]);
 }
@@ -126,8 +139,6 @@ static void write_tls(const struct http_server *server, struct buffer *out) {
                         server->settings->tls ? tls_expiry(server->settings->tls) : METRIC_UNKNOWN);
 }
 
-/* clang-format off */
-
 #define AT(member) offsetof(struct lane_figures, member)
 
 static const struct {
@@ -138,6 +149,8 @@ static const struct {
     {{"carbond_lane_jobs_capacity", "Requests that may wait for a worker.", METRIC_GAUGE, METRIC_NUMBER}, AT(capacity)},
     {{"carbond_lane_refused_total", "Requests that were refused since too many waited.", METRIC_COUNTER, METRIC_NUMBER},
      AT(refused)},
+    {{"carbond_lane_late_total", "Requests that were refused since they had waited too long for a worker.", METRIC_COUNTER,
+      METRIC_NUMBER}, AT(late)},
     {{"carbond_lane_threads", "Workers, each with a connection to the database.", METRIC_GAUGE, METRIC_NUMBER}, AT(threads)},
     {{"carbond_lane_threads_busy", "Workers that are at work.", METRIC_GAUGE, METRIC_NUMBER}, AT(busy)},
 };

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "http/compress.h"
+#include "http/connection.h"
 #include "http/cors.h"
 #include "http/exchange.h"
 #include "http/request.h"
@@ -117,7 +118,7 @@ struct http_stream *http_reply_stream(struct http_request *request, const char *
     request->reply.stream = stream;
     request->reply.compressed = compressed;
     request->given_away = true;
-    MHD_resume_connection(request->connection);
+    http_server_resume(request->server, request->connection);
     return stream;
 }
 
@@ -139,11 +140,19 @@ static struct MHD_Response *response_of(struct http_reply *reply) {
     return response;
 }
 
+/* libmicrohttpd does not see the end of what a client sends when that came together with its request, unless the connection
+ * was suspended meanwhile: then it looks again. */
+static bool has_hung_up(const struct http_request *request) {
+    bool was_suspended = request->on_lane || request->given_away;
+    return !was_suspended && connection_is_at_end(request->from);
+}
+
 /* Where a chunk ends, a proxy before us may see otherwise than libmicrohttpd, which takes a bare LF for a line's end: what
  * stands behind a chunked body is never read. */
 static bool is_last(const struct http_request *request) {
     return request->reply.close || http_server_is_draining(request->server) ||
-           http_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+           http_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
+           connection_is_used_up(request->from) || has_hung_up(request);
 }
 
 static bool add_headers(struct MHD_Response *response, struct http_request *request) {
@@ -163,6 +172,7 @@ static bool add_headers(struct MHD_Response *response, struct http_request *requ
 
 enum MHD_Result http_reply_send(struct http_request *request) {
     request->phase = HTTP_PHASE_ANSWERED;
+    connection_enter(request->from, CONNECTION_SENDING);
     cors_headers(request);
     struct MHD_Response *response = response_of(&request->reply);
     if (!response)

@@ -33,7 +33,7 @@ void http_request_defer(struct http_request *request) {
 
 void http_request_answer(struct http_request *request) {
     http_reply_finish(request);
-    MHD_resume_connection(request->connection);
+    http_server_resume(request->server, request->connection);
     http_request_release(request);
 }
 
@@ -89,7 +89,8 @@ bool http_request_is_gzipped(const struct http_request *request) {
 
 bool http_request_origin_trusted(const struct http_request *request) {
     const char *origin = http_request_header(request, MHD_HTTP_HEADER_ORIGIN);
-    const char *host = http_request_header(request, MHD_HTTP_HEADER_HOST);
+    const char *host =
+        request->url.host ? request->url.host : http_request_header(request, MHD_HTTP_HEADER_HOST);
     return cors_is_own(origin, host, http_request_is_secure(request)) ||
            cors_allows(http_server_settings(request->server), origin);
 }

@@ -32,7 +32,7 @@ void http_request_drop_body(struct http_request *request);
 enum http_body http_request_body_kind(const struct http_request *request);
 bool http_request_is_gzipped(const struct http_request *request);
 
-/* Whether `Origin` is the server's own (by the Host header) or a configured one; false without the header. */
+/* Whether `Origin` is the server's own (by the target's host, or else the Host header) or a configured one; false without the header. */
 bool http_request_origin_trusted(const struct http_request *request);
 
 /* Who sent it: the peer of the connection, or whom a configured proxy names as its client (http/forwarded.h). */

@@ -135,14 +135,25 @@ enum http_found http_router_find(const struct http_router *router, const char *m
     return HTTP_NO_METHOD;
 }
 
+static void write_method(const struct pattern *pattern, struct buffer *out) {
+    buffer_text(out, pattern->route->method);
+    buffer_text(out, strcmp(pattern->route->method, "GET") == 0 ? ", HEAD, " : ", ");
+}
+
+/* Whether no pattern before has its method. */
+static bool is_first(const struct http_router *router, size_t index) {
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(router->patterns[i].route->method, router->patterns[index].route->method) == 0)
+            return false;
+    return true;
+}
+
 void http_router_methods(const struct http_router *router, const struct http_url *url, struct buffer *out) {
-    const struct pattern *best = best_pattern(router, url);
-    for (size_t i = 0; best && i < router->count; i++) {
+    const struct pattern *best = url ? best_pattern(router, url) : NULL;
+    for (size_t i = 0; i < router->count; i++) {
         const struct pattern *pattern = &router->patterns[i];
-        if (!same_path(pattern, best, url))
-            continue;
-        buffer_text(out, pattern->route->method);
-        buffer_text(out, strcmp(pattern->route->method, "GET") == 0 ? ", HEAD, " : ", ");
+        if (url ? best && same_path(pattern, best, url) : is_first(router, i))
+            write_method(pattern, out);
     }
     buffer_text(out, "OPTIONS");
 }

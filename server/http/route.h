@@ -57,5 +57,5 @@ void http_router_free(struct http_router *router);
 enum http_found http_router_find(const struct http_router *router, const char *method,
                                  const struct http_url *url, struct http_match *match);
 
-/* Appends the methods of this path: "GET, HEAD, OPTIONS". */
+/* Appends the methods of this path, or with NULL those of any: "GET, HEAD, OPTIONS". */
 void http_router_methods(const struct http_router *router, const struct http_url *url, struct buffer *out);

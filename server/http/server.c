@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "http/dispatch.h"
@@ -20,6 +21,8 @@ enum {
     /* For the request line, headers and reply headers of a connection: larger requests get 414 or 431. The whole of it
      * is zeroed for each request. */
     CONNECTION_MEMORY = 16 * 1024,
+    /* Beyond the limit, for those that are told so and closed. */
+    SPARE_CONNECTIONS = 64,
 };
 
 struct http_server *http_server_new(const struct http_server_settings *settings,
@@ -30,9 +33,11 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
         return NULL;
     server->router = http_router_new(routes, route_count);
     server->metrics = http_metrics_new(routes, route_count);
-    if (!server->router || !server->metrics) {
+    server->sources = source_table_new();
+    if (!server->router || !server->metrics || !server->sources) {
         http_router_free(server->router);
         http_metrics_free(server->metrics);
+        source_table_free(server->sources);
         free(server);
         return NULL;
     }
@@ -59,7 +64,11 @@ const struct http_server_settings *http_server_settings(const struct http_server
 
 struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection,
                                        bool compressed) {
-    return http_stream_new(connection, compressed, server->settings->stream_patience, &server->closing);
+    return http_stream_new(server, connection, compressed);
+}
+
+void http_server_resume(struct http_server *server, struct MHD_Connection *connection) {
+    http_loop_resume(&server->loop, connection);
 }
 
 /* ---- listening */
@@ -149,76 +158,50 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
     return strlen(text);
 }
 
-/* ---- connections: each keeps who is at its other end, since every request wants to know */
-
-static struct tls_credentials *credentials_for(struct tls *tls, struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    return info ? tls_attach(tls, info->tls_session) : NULL;
-}
-
-static struct http_peer *peer_new(const struct http_server *server, struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct http_peer *peer = calloc(1, sizeof *peer);
-    if (!peer)
-        return NULL;
-    if (info && info->client_addr)
-        http_address_of(info->client_addr, &peer->client.address);
-    http_address_format(&peer->client.address, peer->client.text);
-    peer->is_proxy = forwarded_trusts(server->settings, &peer->client.address);
-    if (server->settings->tls)
-        peer->credentials = credentials_for(server->settings->tls, connection);
-    return peer;
-}
-
-static void peer_free(struct http_peer *peer) {
-    if (peer)
-        tls_release(peer->credentials);
-    free(peer);
-}
-
-/* For want of memory it is nobody's, which the limits count as one address. */
-const struct http_peer *http_server_peer(struct MHD_Connection *connection) {
-    static const struct http_peer unknown = {.client.text = "::"};
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info && info->socket_context ? info->socket_context : &unknown;
-}
-
-static void notice_connection(void *context, struct MHD_Connection *connection, void **peer,
-                              enum MHD_ConnectionNotificationCode what) {
-    struct http_server *server = context;
-    bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
-    metric_change(&server->connections, begins ? 1 : -1);
-    if (begins)
-        *peer = peer_new(server, connection);
-    else
-        peer_free(*peer);
-}
-
 /* ---- start */
 
-bool http_server_start(struct http_server *server) {
+/* Once a second. */
+static void look_around(void *context) {
+    struct http_server *server = context;
+    int64_t now = clock_monotonic() / 1000000;
+    if (now == server->deadlines.passed)
+        return;
+    connection_sweep(server, now);
+    dispatch_expire(server);
+}
+
+/* libmicrohttpd's own timeouts are off: connections have deadlines (http/connection.h). */
+static struct MHD_Daemon *start_daemon(struct http_server *server) {
     const struct http_server_settings *settings = server->settings;
     struct MHD_OptionItem more[TLS_OPTIONS];
     tls_options(settings->tls, more);
-    if (!listen_on(server, settings))
+    return MHD_start_daemon(MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                                (settings->tls ? MHD_USE_POLL | MHD_USE_TLS : MHD_USE_EPOLL),
+                            0, NULL, NULL, dispatch, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+                            MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_URI_LOG_CALLBACK,
+                            dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server,
+                            MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
+                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
+                            settings->connection_limit + SPARE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_ARRAY,
+                            more, MHD_OPTION_END);
+}
+
+bool http_server_start(struct http_server *server) {
+    if (!listen_on(server, server->settings))
         return false;
     note_address(server);
-    server->daemon = MHD_start_daemon(
-        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-            (settings->tls ? MHD_USE_TLS : MHD_NO_FLAG),
-        0, NULL, NULL, dispatch, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-        MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server,
-        MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-        notice_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, settings->connection_limit, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)settings->idle_timeout, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_ARRAY, more, MHD_OPTION_END);
-    if (!server->daemon)
-        log_error("cannot start libmicrohttpd");
-    return server->daemon != NULL;
+    deadline_wheel_init(&server->deadlines, clock_monotonic() / 1000000);
+    server->daemon = start_daemon(server);
+    if (server->daemon && http_loop_start(&server->loop, server->daemon, look_around, server))
+        return true;
+    log_error("cannot start libmicrohttpd");
+    if (server->daemon) {
+        MHD_quiesce_daemon(server->daemon);
+        MHD_stop_daemon(server->daemon);
+    }
+    server->daemon = NULL;
+    return false;
 }
 
 /* ---- the end */
@@ -259,13 +242,13 @@ static bool wait_until_idle(struct http_server *server, int milliseconds) {
 
 bool http_server_finish(struct http_server *server, int milliseconds) {
     if (server->daemon)
-        MHD_quiesce_daemon(server->daemon);
+        http_loop_quiesce(&server->loop);
     return wait_until_idle(server, milliseconds);
 }
 
 /* A connection that is suspended while the daemon stops would abort the process: the lanes end first, which sends all of
- * them back to the event thread. That thread goes on until the daemon stops, and may still come to a lane with a new
- * request: they are freed last. */
+ * them back to the event thread. That thread goes on until then, and may still come to a lane with a new request: they are
+ * freed last. */
 void http_server_free(struct http_server *server) {
     if (!server)
         return;
@@ -276,14 +259,17 @@ void http_server_free(struct http_server *server) {
     for (int i = 0; i < server->lane_count; i++)
         if (server->lanes[i])
             lane_end(server->lanes[i]);
-    if (server->daemon)
+    if (server->daemon) {
+        http_loop_end(&server->loop);
         MHD_stop_daemon(server->daemon);
+    }
     for (int i = 0; i < server->lane_count; i++)
         lane_free(server->lanes[i]);
     if (server->listener >= 0)
         close(server->listener);
     http_router_free(server->router);
     http_metrics_free(server->metrics);
+    source_table_free(server->sources);
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
     free(server);

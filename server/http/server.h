@@ -1,9 +1,6 @@
-/* The HTTP server: libmicrohttpd with one event thread, which reads requests, refuses what is malformed, finds the route
- * and hands the request to a lane of workers. Handlers never run on the event thread, but those of
- * HTTP_LANE_INLINE.
- *
- * libmicrohttpd's poll thread is used, not epoll: with exactly 128 connections its epoll loop calls epoll_wait again and
- * again before serving any. */
+/* The HTTP server: libmicrohttpd with one event thread (http/loop.h), which reads requests, refuses what is malformed,
+ * finds the route and hands the request to a lane of workers. Handlers never run on the event thread, but those of
+ * HTTP_LANE_INLINE. */
 #pragma once
 
 #include "base/buffer.h"
@@ -25,11 +22,18 @@ struct http_server_settings {
     size_t cors_origin_count;
     const struct http_network *trusted_proxies; /* whose word on the client counts (http/forwarded.h) */
     size_t trusted_proxy_count;
-    unsigned connection_limit;
-    size_t
-        body_memory;  /* bytes that the bodies of all requests may take together; beyond that they get 503 */
-    int idle_timeout; /* seconds without a byte until a connection is closed */
-    int stream_patience; /* seconds that a streamed answer waits for a reader */
+    unsigned connection_limit; /* who comes beyond it gets 503 */
+    /* Of what follows, 0 is no limit. */
+    unsigned connections_per_address; /* beyond that 429; proxies that are trusted may have more */
+    unsigned requests_per_connection; /* the last one's reply closes it */
+    /* Seconds: see enum connection_phase. */
+    int header_timeout;
+    int body_timeout;
+    int send_timeout;
+    int idle_timeout;
+    size_t minimum_rate; /* bytes a second of a body, or of a reply, for which there is more time than that */
+    int queue_timeout;   /* seconds that a request waits for a worker: then 503 */
+    size_t body_memory;  /* bytes that the bodies of all requests may take together: beyond that 503 */
 };
 
 enum { HTTP_LANE_INLINE = 0, HTTP_LANES = 4 };
@@ -70,3 +74,6 @@ void http_server_free(struct http_server *server);
 const struct http_server_settings *http_server_settings(const struct http_server *server);
 struct http_stream *http_server_stream(struct http_server *server, struct MHD_Connection *connection,
                                        bool compressed);
+
+/* Sends a suspended connection back to the event thread. From any thread. */
+void http_server_resume(struct http_server *server, struct MHD_Connection *connection);

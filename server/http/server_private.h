@@ -2,9 +2,12 @@
 #pragma once
 
 #include "base/metric.h"
-#include "http/forwarded.h"
+#include "http/connection.h"
+#include "http/deadline.h"
+#include "http/loop.h"
 #include "http/metrics.h"
 #include "http/server.h"
+#include "http/source.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,10 +17,14 @@ struct http_server {
     struct http_router *router;
     struct http_metrics *metrics;
     struct metric_gauge connections; /* of clients, open */
+    struct connection_figures turned_away;
+    struct source_table *sources; /* the event thread's, like the deadlines */
+    struct deadline_wheel deadlines;
+    struct http_loop loop;
     void *inline_context;
     struct lane *lanes[HTTP_LANES];
     int lane_count;
-    struct MHD_Daemon *daemon;
+    struct MHD_Daemon *daemon; /* NULL: not started */
     int listener;
     char address[80];
     atomic_size_t body_bytes; /* of all requests' bodies */
@@ -29,13 +36,3 @@ struct http_server {
 };
 
 void http_server_count(struct http_server *server, int change);
-
-/* Who is at the other end of a connection. */
-struct http_peer {
-    struct http_client client;
-    bool is_proxy;                       /* one of the configured ones: it tells on whose behalf it comes */
-    struct tls_credentials *credentials; /* NULL: plain HTTP */
-};
-
-/* Lives as long as the connection. */
-const struct http_peer *http_server_peer(struct MHD_Connection *connection);

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/thread.h"
 #include "http/compress.h"
+#include "http/server_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,7 @@ enum { STREAM_CAPACITY = 64 * 1024, STREAM_BLOCK = 32 * 1024 };
 struct http_stream {
     struct compressor *compressor; /* NULL: plain */
     struct buffer compressed;
-    int patience;
-    const atomic_bool *closing;
+    struct http_server *server;
     /* Up to here it is the worker's alone. The lock guards the rest; libmicrohttpd's own may be taken under it. */
     pthread_mutex_t lock;
     pthread_cond_t drained;
@@ -28,16 +28,15 @@ struct http_stream {
     bool abandoned; /* the response is gone */
 };
 
-struct http_stream *http_stream_new(struct MHD_Connection *connection, bool compressed, int patience,
-                                    const atomic_bool *closing) {
+struct http_stream *http_stream_new(struct http_server *server, struct MHD_Connection *connection,
+                                    bool compressed) {
     struct http_stream *stream = calloc(1, sizeof *stream);
     if (!stream)
         return NULL;
     pthread_mutex_init(&stream->lock, NULL);
     condition_init(&stream->drained);
+    stream->server = server;
     stream->connection = connection;
-    stream->patience = patience;
-    stream->closing = closing;
     stream->holders = 2;
     if (compressed)
         stream->compressor = compressor_new();
@@ -119,19 +118,17 @@ static void wake_reader(struct http_stream *stream) {
     if (!stream->suspended)
         return;
     stream->suspended = false;
-    MHD_resume_connection(stream->connection);
+    http_server_resume(stream->server, stream->connection);
 }
 
 /* With the lock held. Looks up now and then, since nobody signals that the server is closing. */
 static bool wait_for_room(struct http_stream *stream) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    time_t deadline = now.tv_sec + stream->patience;
     while (stream->pending.size - stream->sent >= STREAM_CAPACITY) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (stream->abandoned || atomic_load(stream->closing) || now.tv_sec >= deadline)
+        if (stream->abandoned || atomic_load(&stream->server->closing))
             return false;
-        struct timespec look_up = {.tv_sec = now.tv_sec + 1, .tv_nsec = now.tv_nsec};
+        struct timespec look_up;
+        clock_gettime(CLOCK_MONOTONIC, &look_up);
+        look_up.tv_sec++;
         pthread_cond_timedwait(&stream->drained, &stream->lock, &look_up);
     }
     return !stream->abandoned;

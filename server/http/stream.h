@@ -7,16 +7,15 @@
 #pragma once
 
 #include <microhttpd.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+struct http_server;
 struct http_stream;
 
-/* `patience`: seconds that the worker waits for room before it gives the client up. `closing` turns true when
- * the server ends: then nobody waits any more. NULL when out of memory. */
-struct http_stream *http_stream_new(struct MHD_Connection *connection, bool compressed, int patience,
-                                    const atomic_bool *closing);
+/* NULL when out of memory. */
+struct http_stream *http_stream_new(struct http_server *server, struct MHD_Connection *connection,
+                                    bool compressed);
 
 /* Takes over the connection's hold. NULL when out of memory. */
 struct MHD_Response *http_stream_response(struct http_stream *stream);
@@ -24,7 +23,8 @@ struct MHD_Response *http_stream_response(struct http_stream *stream);
 /* Instead of that: there is no connection any more. */
 void http_stream_abandon(struct http_stream *stream);
 
-/* Waits for room. False: the client is gone or too slow, or memory ran out; whatever follows is ignored. */
+/* Waits for room; who reads too slowly is cut off meanwhile (http/connection.h). False: the client is gone, the server
+ * ends, or memory ran out; whatever follows is ignored. */
 bool http_stream_write(struct http_stream *stream, const void *data, size_t size);
 
 /* The worker lets go. Unless `complete`, the connection is cut, so that the client sees that its answer is not whole. */

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- decoding */
 
@@ -123,6 +124,34 @@ static enum http_url_verdict parse_query(struct http_url *url, char *query) {
     return HTTP_URL_OK;
 }
 
+/* ---- the host */
+
+/* How long the scheme is, with what follows it; 0 if it is none of ours. */
+static size_t scheme_length(const char *target) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncasecmp(target, schemes[i], strlen(schemes[i])) == 0)
+            return strlen(schemes[i]);
+    return 0;
+}
+
+/* Takes the scheme and the host off the target. Returns what follows, which may be nothing; NULL if it is in neither form.
+ * Names of users are not taken (RFC 9110, 4.2.4). The host moves to the left, so that a NUL finds room behind it. */
+static char *take_host(struct http_url *url, char *target) {
+    size_t scheme = scheme_length(target);
+    if (!scheme)
+        return target[0] == '/' ? target : NULL;
+    char *host = target + scheme;
+    size_t length = strspn(host, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "-._~!$&'()*+,;=%:[]");
+    if (length == 0 || !strchr("/?", host[length]))
+        return NULL;
+    memmove(host - 1, host, length);
+    host[length - 1] = '\0';
+    url->host = host - 1;
+    return host + length;
+}
+
 /* ---- the whole */
 
 /* Whether there is something that a request line has only escaped, or a fragment, which belongs to no request. */
@@ -135,15 +164,18 @@ static bool needs_escape(const char *raw) {
 
 enum http_url_verdict http_url_parse(struct http_url *url, const char *raw) {
     *url = (struct http_url){0};
-    if (raw[0] != '/' || needs_escape(raw))
+    if (needs_escape(raw))
         return HTTP_URL_MALFORMED;
     url->storage = strdup(raw);
     if (!url->storage)
         return HTTP_URL_NO_MEMORY;
-    char *query = strchr(url->storage, '?');
+    char *path = take_host(url, url->storage);
+    if (!path)
+        return HTTP_URL_MALFORMED;
+    char *query = strchr(path, '?');
     if (query)
         *query++ = '\0';
-    enum http_url_verdict verdict = parse_path(url, url->storage);
+    enum http_url_verdict verdict = parse_path(url, path);
     if (verdict == HTTP_URL_OK && query)
         verdict = parse_query(url, query);
     return verdict;

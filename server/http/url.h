@@ -19,6 +19,7 @@ struct http_url {
     const char *segments[HTTP_URL_SEGMENTS];
     size_t segment_count;
     const char *token; /* of /t/TOKEN, or NULL */
+    const char *host;  /* of a target in absolute form, with its port if it has one; else NULL */
     struct http_parameter parameters[HTTP_URL_PARAMETERS];
     size_t parameter_count;
     char *storage; /* what the pointers above point into */
@@ -26,12 +27,12 @@ struct http_url {
 
 enum http_url_verdict {
     HTTP_URL_OK,
-    HTTP_URL_MALFORMED, /* a bad escape, `%00`, a control character or a space that is not escaped, bytes that are not UTF-8, or no leading slash */
+    HTTP_URL_MALFORMED, /* a bad escape, `%00`, a control character or a space that is not escaped, bytes that are not UTF-8, or neither form */
     HTTP_URL_TOO_LONG,  /* more segments or parameters than there is room for */
     HTTP_URL_NO_MEMORY,
 };
 
-/* `raw` is the request target in origin form. Whatever the verdict, http_url_free is safe afterwards. */
+/* `raw` is the request target in origin form (/runs?x=1) or absolute form (http://host/runs?x=1). Whatever the verdict, http_url_free is safe afterwards. */
 enum http_url_verdict http_url_parse(struct http_url *url, const char *raw);
 void http_url_free(struct http_url *url);
 

@@ -435,10 +435,10 @@ class RawAnswer:
 
 
 class RawConnection:
-    """A socket to the server. What is sent is exactly the bytes given."""
+    """A socket to the server. What is sent is exactly the bytes given. All of 127.0.0.0/8 may be the source."""
 
-    def __init__(self, server):
-        self.socket = socket.create_connection(server.host_and_port, timeout=20)
+    def __init__(self, server, source="127.0.0.1"):
+        self.socket = socket.create_connection(server.host_and_port, timeout=20, source_address=(source, 0))
         if server.scheme == "https":
             self.socket = server.tls_context().wrap_socket(self.socket, server_hostname="localhost")
         self.buffer = b""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import time
 
 import pytest
@@ -35,7 +36,11 @@ MALFORMED = {
     "overlong UTF-8": f"GET /%c0%af HTTP/1.1\r\n{HEAD}\r\n",
     "surrogate": f"GET /%ed%a0%80 HTTP/1.1\r\n{HEAD}\r\n",
     "bad escape in the query": f"GET /runs?x=%q HTTP/1.1\r\n{HEAD}\r\n",
-    "absolute form": f"GET http://carbond.test/ HTTP/1.1\r\n{HEAD}\r\n",
+    "absolute form without a host": f"GET http:///runs HTTP/1.1\r\n{HEAD}\r\n",
+    "absolute form with a user": f"GET http://ada@carbond.test/ HTTP/1.1\r\n{HEAD}\r\n",
+    "another scheme": f"GET ftp://carbond.test/ HTTP/1.1\r\n{HEAD}\r\n",
+    "a host alone": f"CONNECT carbond.test:80 HTTP/1.1\r\n{HEAD}\r\n",
+    "a star": f"GET * HTTP/1.1\r\n{HEAD}\r\n",
     "no slash": f"GET runs HTTP/1.1\r\n{HEAD}\r\n",
 }
 
@@ -82,6 +87,44 @@ def test_long_urls(nobody):
 def test_http_1_0_needs_no_host(server):
     answer = ask(server, "GET / HTTP/1.0\r\n\r\n")
     assert answer.status == 200 and answer.json() == {"status": "OK"}
+
+
+def test_absolute_form(server):
+    """As a proxy would get it. The host of the target counts, not the header (RFC 9112, 3.2.2)."""
+    for target, status in (("http://carbond.test/", 200), ("http://carbond.test", 200), ("HTTP://[::1]:80/healthz?x=1", 200),
+                           ("https://carbond.test/nowhere", 404), ("http://carbond.test/runs/x", 422)):
+        assert ask(server, f"GET {target} HTTP/1.1\r\n{HEAD}\r\n").status == status, target
+    login = "email=a%40b.example&password=x"
+    for target, status in (("http://here.example/auth/login", 401), ("http://there.example/auth/login", 403)):
+        answer = ask(server, f"POST {target} HTTP/1.1\r\nHost: elsewhere.example\r\nOrigin: http://here.example\r\n"
+                             "Content-Type: application/x-www-form-urlencoded\r\nAccept: application/json\r\n"
+                             f"Content-Length: {len(login)}\r\n\r\n{login}")
+        assert answer.status == status, target
+
+
+def test_options_of_the_server(server):
+    answer = ask(server, f"OPTIONS * HTTP/1.1\r\n{HEAD}\r\n")
+    assert answer.status == 204
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
+
+
+def test_clients_that_only_listen_from_then_on(server, tree):
+    """A request and the end of what the client has to say (SHUT_WR): it is answered all the same, whoever answers."""
+    token = f"Authorization: {tree.client.session.headers['Authorization']}\r\n"
+    body = json.dumps(harness.emission_body(tree.run["id"]))
+    requests = {"worker": (f"GET /projects/{tree.project['id']} HTTP/1.1\r\n{HEAD}{token}\r\n", 200),
+                "list": (f"GET /organizations HTTP/1.1\r\n{HEAD}{token}\r\n", 200),
+                "writer": (f"POST /emissions HTTP/1.1\r\n{HEAD}{token}Content-Length: {len(body)}\r\n\r\n{body}", 201),
+                "event thread": (f"GET / HTTP/1.1\r\n{HEAD}\r\n", 200),
+                "refusal": (f"POST /nowhere HTTP/1.1\r\n{HEAD}Content-Length: {len(body)}\r\n\r\n{body}", 404)}
+    for who, (text, status) in requests.items():
+        for _ in range(20):
+            with harness.RawConnection(server) as connection:
+                connection.send(text.encode())
+                connection.socket.shutdown(socket.SHUT_WR)
+                answer = connection.answer()
+                assert answer is not None and answer.status == status, who
+                assert connection.closed()
 
 
 def test_keep_alive_and_close(server):

@@ -19,7 +19,7 @@ NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
 SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (-?[0-9.]+)")
 SUFFIXES = {"counter": [""], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}
-STATUSES = {"200", "201", "204", "302", "303", "400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429",
+STATUSES = {"200", "201", "204", "302", "303", "400", "401", "403", "404", "405", "408", "409", "413", "414", "415", "422", "429",
             "500", "503", "unanswered", "other"}
 
 
@@ -296,8 +296,8 @@ def test_labels_are_known_beforehand(own, tables):
         "method": {route["method"] for route in tables["routes"]} | {"any"},
         "route": {route["path"] for route in tables["routes"]} | {"unmatched"},
         "status": STATUSES, "lane": {"worker", "stream", "password"}, "result": {"accepted", "duplicate", "rejected"},
-        "outcome": {"ok", "away", "refused", "taken", "failed"},
-        "limit": {"address", "token", "tracker-address", "tracker-token", "sign-in", "sign-up", "password", "account",
+        "outcome": {"ok", "away", "refused", "taken", "failed"}, "phase": {"new", "idle", "headers", "body", "sending"},
+        "limit": {"total", "address", "token", "tracker-address", "tracker-token", "sign-in", "sign-up", "password", "account",
                   "credential"},
         "version": {harness.command(own.server.binary, "version").stdout.split()[1]},
     }

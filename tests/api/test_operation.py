@@ -126,7 +126,7 @@ def test_end_while_streaming_to_a_slow_reader(carbond_binary, database, jwt_key_
 
 def test_slow_reader_gives_its_worker_back(carbond_binary, database, jwt_key_file):
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--stream-workers", "1",
-                        "--stream-deadline", "1") as server:
+                        "--send-timeout", "1") as server:
         tree = harness.Tree(harness.World(server))
         database.query("""insert into runs (id, experiment_id, timestamp, os)
                           select gen_random_uuid(), %s, now(), repeat('x', 1000) from generate_series(1, 60000)""",

@@ -1,0 +1,51 @@
+#include "http/deadline.h"
+
+static struct deadline *slot_of(struct deadline_wheel *wheel, int64_t second) {
+    return &wheel->slots[second % DEADLINE_SLOTS];
+}
+
+void deadline_wheel_init(struct deadline_wheel *wheel, int64_t now) {
+    wheel->passed = now;
+    wheel->set = 0;
+    for (size_t i = 0; i < DEADLINE_SLOTS; i++)
+        wheel->slots[i].next = wheel->slots[i].previous = &wheel->slots[i];
+}
+
+void deadline_clear(struct deadline_wheel *wheel, struct deadline *deadline) {
+    if (!deadline->next)
+        return;
+    deadline->next->previous = deadline->previous;
+    deadline->previous->next = deadline->next;
+    deadline->next = deadline->previous = NULL;
+    wheel->set--;
+}
+
+void deadline_set(struct deadline_wheel *wheel, struct deadline *deadline, int64_t due) {
+    deadline_clear(wheel, deadline);
+    deadline->due = due > wheel->passed ? due : wheel->passed + 1;
+    struct deadline *slot = slot_of(wheel, deadline->due);
+    deadline->next = slot;
+    deadline->previous = slot->previous;
+    slot->previous->next = deadline;
+    slot->previous = deadline;
+    wheel->set++;
+}
+
+static struct deadline *due_in(struct deadline *slot, int64_t second) {
+    for (struct deadline *deadline = slot->next; deadline != slot; deadline = deadline->next)
+        if (deadline->due <= second)
+            return deadline;
+    return NULL;
+}
+
+struct deadline *deadline_take(struct deadline_wheel *wheel, int64_t now) {
+    for (; wheel->passed < now; wheel->passed++) {
+        int64_t second = wheel->passed + 1;
+        struct deadline *found = due_in(slot_of(wheel, second), second);
+        if (!found)
+            continue;
+        deadline_clear(wheel, found);
+        return found;
+    }
+    return NULL;
+}

@@ -1,0 +1,31 @@
+/* Deadlines, to the second: a wheel of slots, one a second, each with the deadlines that are due then (or a whole turn of
+ * the wheel later). Setting, moving and clearing one costs the same however many there are. No lock: a wheel belongs to
+ * one thread. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DEADLINE_SLOTS = 256 };
+
+/* Part of what has the deadline. Zero-initialised it is not set. */
+struct deadline {
+    struct deadline *next, *previous; /* in its slot; NULL: not set */
+    int64_t due;
+};
+
+struct deadline_wheel {
+    struct deadline slots[DEADLINE_SLOTS]; /* heads of rings */
+    int64_t passed;                        /* all slots up to this second are done with */
+    size_t set;                            /* deadlines */
+};
+
+/* Times are seconds on the monotonic clock. */
+void deadline_wheel_init(struct deadline_wheel *wheel, int64_t now);
+
+/* Sets or moves it. What is due already comes up a second later. */
+void deadline_set(struct deadline_wheel *wheel, struct deadline *deadline, int64_t due);
+void deadline_clear(struct deadline_wheel *wheel, struct deadline *deadline);
+
+/* Takes a deadline that has passed off the wheel; NULL when there is none any more. */
+struct deadline *deadline_take(struct deadline_wheel *wheel, int64_t now);

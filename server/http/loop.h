@@ -1,0 +1,38 @@
+/* The event thread: it waits for libmicrohttpd's sockets, runs it, and then looks around for what is due.
+ *
+ * A loop of our own, since neither of libmicrohttpd's will do: its poll loop visits every connection, however idle, for
+ * each event of one; its epoll loop waits again before it serves exactly 128 events. MHD_run, which never waits, does
+ * not. */
+#pragma once
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct http_loop {
+    struct MHD_Daemon *daemon;
+    void (*look_around)(void *context); /* on the event thread: after each turn, and at least once a second */
+    void *context;
+    int epoll; /* libmicrohttpd's; -1: it polls */
+    int wake;  /* an eventfd */
+    atomic_bool woken;
+    atomic_bool quiescing;
+    atomic_bool ending;
+    pthread_t thread;
+};
+
+/* `daemon` was started without a thread, with MHD_USE_EPOLL; or, for TLS, with MHD_USE_POLL, since its epoll turns without a
+ * pause while a handshake is unfinished. False (with nothing left behind) when there is no
+ * descriptor or thread to be had. */
+bool http_loop_start(struct http_loop *loop, struct MHD_Daemon *daemon, void (*look_around)(void *context),
+                     void *context);
+
+/* Sends a suspended connection back to the event thread. From any thread. */
+void http_loop_resume(struct http_loop *loop, struct MHD_Connection *connection);
+
+/* Has no new connections accepted, from the event thread's next turn on. From any thread. */
+void http_loop_quiesce(struct http_loop *loop);
+
+/* Waits for the event thread's end. The daemon is the caller's again, and has let go of its listening socket. */
+void http_loop_end(struct http_loop *loop);

@@ -1,0 +1,280 @@
+"""What one client may take of the server: connections, time, memory. What is beyond is answered where it can be, closed,
+and counted; whoever else is there does not notice."""
+
+import contextlib
+import resource
+import socket
+import time
+
+import pytest
+
+import harness
+from test_metrics import reaches, value
+
+HEAD = "Host: carbond.test\r\n"
+PATIENCE = 30  # seconds: a loaded machine may take its time, but not for ever
+
+
+@pytest.fixture
+def serve(carbond_binary, database, jwt_key_file):
+    """Starts a server with these options, and gives a tenant on it."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *options: harness.Tree(harness.World(stack.enter_context(harness.Server(
+            carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, *options))))
+
+
+def credentials(tree):
+    return f"Authorization: {tree.client.session.headers['Authorization']}\r\n"
+
+
+def trickle(connection, piece=b"x", pause=0.2):
+    """Sends byte by byte until the server has something to say, or hangs up; returns its answer."""
+    deadline = time.monotonic() + PATIENCE
+    connection.socket.settimeout(pause)
+    while time.monotonic() < deadline:
+        connection.send(piece)
+        try:
+            if not connection._more() or b"\r\n\r\n" in connection.buffer:
+                return connection.answer()
+        except socket.timeout:
+            pass
+    raise AssertionError(f"the server still waits after {PATIENCE} s")
+
+
+def late(server, phase, count=1):
+    harness.until(lambda: value(server, "carbond_http_deadlines_total", phase=phase) >= count, PATIENCE, f"{phase} is late")
+
+
+# -- deadlines ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("phase, option, text", [
+    ("headers", "--header-timeout", f"POST /emissions HTTP/1.1\r\n{HEAD}X-Slow: "),
+    ("body", "--body-timeout", f"POST /emissions HTTP/1.1\r\n{HEAD}Content-Length: 60000\r\n\r\n"),
+    ("body", "--body-timeout", f"POST /nowhere HTTP/1.1\r\n{HEAD}Content-Length: 60000\r\n\r\n")])
+def test_trickling_requests(serve, phase, option, text):
+    """Each byte comes long before the deadline; the whole never does."""
+    tree = serve(option, "1")
+    with harness.RawConnection(tree.world.server) as connection:
+        connection.send(text.encode())
+        answer = trickle(connection)
+        assert answer.status == 408 and answer.headers["connection"] == "close" and answer.json()["detail"]
+    late(tree.world.server, phase)
+    if phase == "body":
+        route = "/emissions" if "/emissions" in text else "unmatched"
+        reaches(tree.world.server, 1, "carbond_http_requests_total", method="POST" if route[0] == "/" else "any", route=route,
+                status="408")
+
+
+@pytest.mark.parametrize("phase, text, option", [("new", "", "--header-timeout"), ("new", "GET / HT", "--header-timeout"),
+                                                 ("idle", f"GET / HTTP/1.1\r\n{HEAD}\r\n", "--idle-timeout")])
+def test_silent_connections(serve, phase, text, option):
+    tree = serve(option, "1")
+    with harness.RawConnection(tree.world.server) as connection:
+        connection.send(text.encode())
+        if phase == "idle":
+            assert connection.answer().status == 200
+        assert connection.closed()
+    late(tree.world.server, phase)
+
+
+def test_slow_link(serve):
+    """A body that takes longer than the deadline, but comes at the rate that is asked for."""
+    tree = serve("--body-timeout", "2", "--minimum-rate", "1")
+    piece, pieces = 16 << 10, 20
+    with harness.RawConnection(tree.world.server) as connection:
+        connection.send(f"POST /emissions/batch HTTP/1.1\r\n{HEAD}{credentials(tree)}Content-Type: application/x-ndjson\r\n"
+                        f"Content-Length: {piece * pieces}\r\n\r\n".encode())
+        for _ in range(pieces):
+            connection.send(b"\n" * piece)
+            time.sleep(0.2)
+        assert connection.answer().status == 200
+
+
+def test_readers_that_trickle(serve, database):
+    """Two of them have all the workers for lists; they are cut off, and who waits gets its list."""
+    tree = serve("--send-timeout", "1", "--queue-timeout", str(PATIENCE))
+    database.query("""insert into runs (id, experiment_id, timestamp, os)
+                      select gen_random_uuid(), %s, now(), repeat('x', 1000) from generate_series(1, 30000)""",
+                   tree.experiment["id"])
+    ask = f"GET /experiments/{tree.experiment['id']}/runs HTTP/1.1\r\n{HEAD}{credentials(tree)}\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(harness.RawConnection(tree.world.server)) for _ in range(2)]
+        for reader in readers:
+            reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.send(ask)
+            assert reader.socket.recv(1)
+        tree.client.get("/organizations", timeout=PATIENCE)
+        late(tree.world.server, "sending")
+
+
+def test_who_waits_too_long_for_a_worker(serve, database):
+    tree = serve("--workers", "1", "--queue-timeout", "1")
+    connection = database.cluster.connect(database.name)
+    connection.autocommit = False
+    path = f"/experiments/{tree.experiment['id']}"
+    ask = f"GET {path} HTTP/1.1\r\n{HEAD}{credentials(tree)}\r\n".encode()
+    with connection.cursor() as cursor, harness.RawConnection(tree.world.server) as first, \
+            harness.RawConnection(tree.world.server) as second:
+        cursor.execute("lock table experiments in access exclusive mode")
+        first.send(ask)
+        reaches(tree.world.server, 1, "carbond_lane_threads_busy", lane="worker")
+        second.send(ask)
+        answer = second.answer()
+        assert answer.status == 503 and answer.headers["retry-after"]
+        connection.rollback()
+        assert first.answer().status == 200
+    connection.close()
+    reaches(tree.world.server, 1, "carbond_lane_late_total", lane="worker")
+
+
+# -- connections --------------------------------------------------------------------------------------------------------
+
+def refused(connection):
+    """The server's refusal, which it gives before it has read anything."""
+    answer = connection.answer()
+    assert answer.headers["connection"] == "close" and answer.json()["detail"] and answer.headers["retry-after"]
+    return answer.status
+
+
+def test_connections_of_one_address(serve):
+    tree = serve("--connections-per-address", "5")
+    server = tree.world.server
+    ask = f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(harness.RawConnection(server, "127.0.0.2")).send(b"GET")
+        with harness.RawConnection(server, "127.0.0.2") as one_more:
+            assert refused(one_more) == 429
+            assert not one_more._more()
+        with harness.RawConnection(server, "127.0.0.3") as elsewhere:
+            elsewhere.send(ask)
+            assert elsewhere.answer().status == 200
+        tree.client.get("/healthz")
+    reaches(server, 1, "carbond_http_connections_refused_total", limit="address")
+
+    def is_let_in():
+        with harness.RawConnection(server, "127.0.0.2") as connection:
+            connection.send(ask)
+            return connection.answer().status == 200
+
+    harness.until(is_let_in, PATIENCE)
+
+
+def test_a_trusted_proxy_comes_for_many(serve):
+    tree = serve("--connections-per-address", "2", "--trusted-proxy", "127.0.0.2")
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            connection = stack.enter_context(harness.RawConnection(tree.world.server, "127.0.0.2"))
+            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+            assert connection.answer().status == 200
+
+
+def test_what_a_refused_connection_asks_for_is_not_done(serve):
+    tree = serve("--connections-per-address", "1")
+    with harness.RawConnection(tree.world.server, "127.0.0.2"):
+        for _ in range(20):
+            with harness.RawConnection(tree.world.server, "127.0.0.2") as connection:
+                body = '{"name": "refused", "description": "d"}'
+                connection.send(f"POST /organizations HTTP/1.1\r\n{HEAD}{credentials(tree)}Content-Length: {len(body)}\r\n\r\n"
+                                f"{body}".encode())
+                answer = connection.answer()
+                assert answer is None or answer.status == 429
+    assert "refused" not in [organization["name"] for organization in tree.client.get("/organizations").json()]
+
+
+def test_connections_of_all(serve):
+    tree = serve("--connection-limit", "8")
+    server = tree.world.server
+    with contextlib.ExitStack() as stack:
+        for n in range(7):
+            stack.enter_context(harness.RawConnection(server, f"127.0.0.{n + 2}")).send(b"GET")
+        reaches(server, 8, "carbond_http_connections")  # with the tenant's
+        with harness.RawConnection(server) as one_more:
+            assert refused(one_more) == 503
+        tree.client.get("/healthz")
+    reaches(server, 1, "carbond_http_connections_refused_total", limit="total")
+
+
+def test_descriptors_for_all_connections(serve):
+    """Many systems grant 1024 until asked for more, for the sake of select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 8192:
+        pytest.skip("this system grants no more")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        tree = serve("--connection-limit", "6000")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert value(tree.world.server, "process_max_fds") > 6000
+
+
+def test_requests_of_one_connection(serve):
+    tree = serve("--requests-per-connection", "3")
+    with harness.RawConnection(tree.world.server) as connection:
+        for last in (False, False, True):
+            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+            assert (connection.answer().headers.get("connection", "").lower() == "close") is last
+        assert connection.closed()
+
+
+def test_many_slow_connections(serve):
+    """They come from several addresses, are all shown out, and nobody else notices."""
+    tree = serve("--header-timeout", "2", "--body-timeout", "2")
+    server = tree.world.server
+    texts = [f"POST /emissions HTTP/1.1\r\n{HEAD}X-Slow: ", f"POST /emissions HTTP/1.1\r\n{HEAD}Content-Length: 9\r\n\r\n{{"]
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(harness.RawConnection(server, f"127.0.0.{2 + n % 10}")) for n in range(200)]
+        for n, connection in enumerate(slow):
+            connection.send(texts[n % 2].encode())
+        for _ in range(20):
+            tree.world.emission(tree.admin, tree.run)
+        assert {connection.answer().status for connection in slow} == {408}
+    late(server, "headers", 100)
+    late(server, "body", 100)
+    reaches(server, 1, "carbond_http_connections")
+
+
+# -- memory for bodies --------------------------------------------------------------------------------------------------
+
+def begin_batch(server, size, source, headers=""):
+    connection = harness.RawConnection(server, source)
+    connection.send(f"POST /emissions/batch HTTP/1.1\r\n{HEAD}{headers}Content-Type: application/x-ndjson\r\n"
+                    f"Content-Length: {size}\r\n\r\n".encode() + b"\n" * (size - 1))
+    return connection
+
+
+def all_is_read(server, connection):
+    """Waits until the server has read what was sent."""
+    peer = connection.socket.getsockname()
+
+    def is_read():
+        with open("/proc/net/tcp") as table:
+            ports = {"%04X" % peer[1], "%04X" % server.host_and_port[1]}
+            rows = [line.split() for line in table if all(f":{port} " in line for port in ports)]
+        return rows and all(row[4] == "00000000:00000000" for row in rows)
+
+    harness.until(is_read, PATIENCE)
+
+
+def test_one_address_does_not_take_all_memory(serve):
+    tree = serve("--body-memory", "64")
+    server = tree.world.server
+    with begin_batch(server, 16 << 20, "127.0.0.2") as greedy:
+        all_is_read(server, greedy)
+        with begin_batch(server, 1 << 20, "127.0.0.2") as more:
+            more.send(b"\n")
+            assert more.answer().status == 503
+        with begin_batch(server, 1 << 20, "127.0.0.3", credentials(tree)) as other:
+            other.send(b"\n")
+            assert other.answer().status == 200
+
+
+def test_single_emissions_find_room_beside_large_bodies(serve):
+    tree = serve("--body-memory", "16")
+    server = tree.world.server
+    with begin_batch(server, 16 << 20, "127.0.0.2") as greedy:
+        all_is_read(server, greedy)
+        with begin_batch(server, 1 << 20, "127.0.0.3") as large:
+            large.send(b"\n")
+            assert large.answer().status == 503
+        tree.world.emission(tree.admin, tree.run)

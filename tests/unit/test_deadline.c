@@ -1,0 +1,73 @@
+/* The wheel of deadlines: each comes up once, at its time or the next look after it, however far away it is. */
+#include "unit.h"
+
+#include "http/deadline.h"
+
+enum { START = 1000, MANY = 3000 };
+
+static void comes_up_at_its_time(void **state) {
+    (void)state;
+    static const int seconds[] = {1, 2, DEADLINE_SLOTS - 1, DEADLINE_SLOTS, DEADLINE_SLOTS + 1, MANY};
+    for (size_t i = 0; i < COUNT(seconds); i++) {
+        struct deadline_wheel wheel;
+        struct deadline deadline = {0};
+        deadline_wheel_init(&wheel, START);
+        deadline_set(&wheel, &deadline, START + seconds[i]);
+        for (int now = 0; now < seconds[i]; now++)
+            assert_null(deadline_take(&wheel, START + now));
+        assert_ptr_equal(deadline_take(&wheel, START + seconds[i]), &deadline);
+        assert_null(deadline_take(&wheel, START + 2 * MANY));
+    }
+}
+
+static void what_is_due_already_comes_up_next(void **state) {
+    (void)state;
+    struct deadline_wheel wheel;
+    struct deadline deadline = {0};
+    deadline_wheel_init(&wheel, START);
+    deadline_set(&wheel, &deadline, START - 10);
+    assert_null(deadline_take(&wheel, START));
+    assert_ptr_equal(deadline_take(&wheel, START + 1), &deadline);
+}
+
+static void moves_and_goes(void **state) {
+    (void)state;
+    struct deadline_wheel wheel;
+    struct deadline moved = {0}, cleared = {0};
+    deadline_wheel_init(&wheel, START);
+    deadline_set(&wheel, &moved, START + 1);
+    deadline_set(&wheel, &cleared, START + 1);
+    deadline_set(&wheel, &moved, START + 5);
+    deadline_clear(&wheel, &cleared);
+    deadline_clear(&wheel, &cleared);
+    assert_null(deadline_take(&wheel, START + 4));
+    assert_ptr_equal(deadline_take(&wheel, START + 5), &moved);
+}
+
+/* A look long after: all that has passed meanwhile, and no more. */
+static void a_late_look_finds_all(void **state) {
+    (void)state;
+    static struct deadline deadlines[MANY];
+    struct deadline_wheel wheel;
+    deadline_wheel_init(&wheel, START);
+    memset(deadlines, 0, sizeof deadlines);
+    for (int i = 0; i < MANY; i++)
+        deadline_set(&wheel, &deadlines[i], START + 1 + i);
+    int found = 0;
+    for (struct deadline *deadline; (deadline = deadline_take(&wheel, START + MANY / 2)); found++)
+        assert_true(deadline->due <= START + MANY / 2);
+    assert_int_equal(found, MANY / 2);
+    while (deadline_take(&wheel, START + MANY))
+        found++;
+    assert_int_equal(found, MANY);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comes_up_at_its_time),
+        cmocka_unit_test(what_is_due_already_comes_up_next),
+        cmocka_unit_test(moves_and_goes),
+        cmocka_unit_test(a_late_look_finds_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
