@@ -10,6 +10,7 @@ import measure_parse
 import measure_partitions
 import measure_reports
 import measure_singles
+import measure_slow
 import measure_stream
 from output import Output
 from stand import Bench
@@ -23,6 +24,7 @@ MEASURES = {
     "memory": measure_memory.measure,
     "reports": measure_reports.measure,
     "stream": measure_stream.measure,
+    "slow": measure_slow.measure,
     "deletion": measure_deletion.measure,
     "partitions": measure_partitions.measure,
 }

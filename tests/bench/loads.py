@@ -54,8 +54,8 @@ def with_cost(bench, server, load, rows):
 
 # -- wrk ----------------------------------------------------------------------------------------------------------------
 
-def wrk(url, token, runs, seconds=SECONDS):
-    done = run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", HERE / "singles.lua", url, "--", token, runs.prefix,
+def wrk(url, token, runs, seconds=SECONDS, clients=CONNECTIONS):
+    done = run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "-s", HERE / "singles.lua", url, "--", token, runs.prefix,
                 runs.COUNT])
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["requests"] > 0 and told["refused"] == 0 and told["failed"] == 0, done.stdout
@@ -120,6 +120,20 @@ def post_batches(bench, token, runs, connections, bodies):
 
 
 # -- one after the other ------------------------------------------------------------------------------------------------
+
+def get_in_turn(server, path, count):
+    """The latencies, in ms, of so many requests on one connection, asked by as little code as there can be."""
+    ask = f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\n\r\n".encode()
+    latencies = []
+    with harness.RawConnection(server) as connection:
+        for _ in range(count):
+            began = time.monotonic()
+            connection.socket.sendall(ask)
+            answer = connection.socket.recv(65536)
+            latencies.append((time.monotonic() - began) * 1000)
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
+    return latencies
+
 
 def post_in_turn(bench, run, until_event):
     """The latencies, in ms, of emissions sent one after the other."""
