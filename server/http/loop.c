@@ -8,7 +8,9 @@
 
 enum {
     LOOK_AROUND = 1000, /* milliseconds */
-    LAST_TURNS = 3,     /* to take up what was resumed last, to answer it, and to send that */
+    TURNS_IN_A_ROW = 16,
+    MOMENT = 20,    /* milliseconds */
+    LAST_TURNS = 3, /* to take up what was resumed last, to answer it, and to send that */
 };
 
 static void wake(struct http_loop *loop) {
@@ -29,15 +31,23 @@ static void note_wake(struct http_loop *loop) {
     atomic_store(&loop->woken, false);
 }
 
-/* Without timeouts of its own it only ever says whether it has more to do at once. */
-static int pause_of(struct MHD_Daemon *daemon) {
+/* Without timeouts of its own libmicrohttpd only ever says whether it has more to do at once. While a TLS handshake is
+ * unfinished it says so all the time: after some turns in a row we wait for a moment, or for what happens first. */
+static int pause_of(struct http_loop *loop) {
     unsigned long long pause;
-    return MHD_get_timeout(daemon, &pause) == MHD_YES && pause < LOOK_AROUND ? (int)pause : LOOK_AROUND;
+    bool hurries = MHD_get_timeout(loop->daemon, &pause) == MHD_YES && pause == 0;
+    loop->hurried = hurries ? loop->hurried + 1 : 0;
+    if (!hurries)
+        return LOOK_AROUND;
+    if (!loop->rests || loop->hurried < TURNS_IN_A_ROW)
+        return 0;
+    loop->hurried = 0;
+    return MOMENT;
 }
 
 static void turn(struct http_loop *loop) {
     struct pollfd watched[] = {{.fd = loop->epoll, .events = POLLIN}, {.fd = loop->wake, .events = POLLIN}};
-    int pause = pause_of(loop->daemon);
+    int pause = pause_of(loop);
     if (pause != 0 && poll(watched, 2, pause) > 0 && watched[1].revents)
         note_wake(loop);
     MHD_run(loop->daemon);
@@ -48,10 +58,7 @@ static void *run(void *argument) {
     while (!atomic_load(&loop->ending)) {
         if (atomic_exchange(&loop->quiescing, false))
             MHD_quiesce_daemon(loop->daemon);
-        if (loop->epoll < 0)
-            MHD_run_wait(loop->daemon, LOOK_AROUND);
-        else
-            turn(loop);
+        turn(loop);
         loop->look_around(loop->context);
     }
     for (int i = 0; i < LAST_TURNS; i++)
@@ -59,17 +66,12 @@ static void *run(void *argument) {
     return NULL;
 }
 
-static int epoll_of(struct MHD_Daemon *daemon) {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    return info ? info->epoll_fd : -1;
-}
-
 bool http_loop_start(struct http_loop *loop, struct MHD_Daemon *daemon, void (*look_around)(void *context),
                      void *context) {
     loop->daemon = daemon;
     loop->look_around = look_around;
     loop->context = context;
-    loop->epoll = epoll_of(daemon);
+    loop->epoll = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake < 0)
         return false;

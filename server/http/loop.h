@@ -14,16 +14,17 @@ struct http_loop {
     struct MHD_Daemon *daemon;
     void (*look_around)(void *context); /* on the event thread: after each turn, and at least once a second */
     void *context;
-    int epoll; /* libmicrohttpd's; -1: it polls */
-    int wake;  /* an eventfd */
+    int epoll;   /* libmicrohttpd's */
+    int wake;    /* an eventfd */
+    int hurried; /* turns in a row without a pause */
+    bool rests;  /* set for TLS: takes a rest between such turns */
     atomic_bool woken;
     atomic_bool quiescing;
     atomic_bool ending;
     pthread_t thread;
 };
 
-/* `daemon` was started without a thread, with MHD_USE_EPOLL; or, for TLS, with MHD_USE_POLL, since its epoll turns without a
- * pause while a handshake is unfinished. False (with nothing left behind) when there is no
+/* `daemon` was started with MHD_USE_EPOLL and without a thread. False (with nothing left behind) when there is no
  * descriptor or thread to be had. */
 bool http_loop_start(struct http_loop *loop, struct MHD_Daemon *daemon, void (*look_around)(void *context),
                      void *context);

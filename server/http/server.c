@@ -175,8 +175,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     const struct http_server_settings *settings = server->settings;
     struct MHD_OptionItem more[TLS_OPTIONS];
     tls_options(settings->tls, more);
-    return MHD_start_daemon(MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                                (settings->tls ? MHD_USE_POLL | MHD_USE_TLS : MHD_USE_EPOLL),
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                                (settings->tls ? MHD_USE_TLS : MHD_NO_FLAG),
                             0, NULL, NULL, dispatch, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
                             MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_URI_LOG_CALLBACK,
                             dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server,
@@ -192,6 +192,7 @@ bool http_server_start(struct http_server *server) {
         return false;
     note_address(server);
     deadline_wheel_init(&server->deadlines, clock_monotonic() / 1000000);
+    server->loop.rests = server->settings->tls != NULL;
     server->daemon = start_daemon(server);
     if (server->daemon && http_loop_start(&server->loop, server->daemon, look_around, server))
         return true;
