@@ -2,12 +2,12 @@
 
 import json
 import os
-import pathlib
 import signal
 
 import pytest
 
 import harness
+import tool
 
 
 def pytest_configure():
@@ -32,12 +32,29 @@ def tell(request):
     return lambda figures: request.node.user_properties.extend(figures.items())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_findings_at_the_end():
+    yield
+    assert_no_findings()
+
+
+@pytest.fixture(autouse=True)
+def no_findings(no_findings_at_the_end):
+    """What the tool finds fails the test that made it do so, or the one that was under way."""
+    yield
+    assert_no_findings()
+
+
+def assert_no_findings():
+    found = tool.new_findings()
+    assert not found, f"\n{found[:40000]}"
+
+
 @pytest.fixture(scope="session")
 def carbond_binary():
-    path = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond")).absolute()
-    if not os.access(path, os.X_OK):
-        pytest.exit(f"no carbond at {path}: run script/build, or set CARBOND_BINARY", returncode=2)
-    return path
+    if not os.access(tool.BINARY, os.X_OK):
+        pytest.exit(f"no carbond at {tool.BINARY}: run script/build, or set CARBOND_BINARY", returncode=2)
+    return tool.BINARY
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ class Connection:
 
     def __init__(self, server, headers, timeout=30):
         self.headers = dict(headers)
+        timeout = harness.patience(timeout)
         self.connection = (
             http.client.HTTPSConnection(*server.host_and_port, timeout=timeout, context=server.tls_context())
             if server.scheme == "https" else http.client.HTTPConnection(*server.host_and_port, timeout=timeout))

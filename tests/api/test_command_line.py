@@ -97,7 +97,7 @@ def test_migrate_at_once(carbond_binary, cluster):
     processes = [harness.subprocess.Popen([str(carbond_binary), "migrate", "--database-url", url], text=True,
                                           stdout=harness.subprocess.PIPE, env=harness.clean_environment())
                  for _ in range(4)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=harness.patience(60))[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert sum(output.count("applied 0001") for output in outputs) == 1
 

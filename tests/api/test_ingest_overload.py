@@ -17,6 +17,7 @@ import pytest
 import harness
 import plain_sql
 import senders
+import tool
 
 QUEUE = 10000
 BATCH = 1000
@@ -83,13 +84,13 @@ def test_a_full_queue_refuses_at_once(world, tree, headers):
         posts = [pool.submit(post, batch) for batch in bodies]
         # The writer holds what came first, at most a queue's worth; the queue holds as much; the rest is refused.
         for _ in range(len(bodies) - 2 * QUEUE // BATCH):
-            assert answered.acquire(timeout=20)
+            assert answered.acquire(timeout=harness.patience(20))
         harness.until(lambda: figure(server, "carbond_ingest_queue_emissions") == QUEUE)
         single = senders.Connection(server, headers)
         for _ in range(200):
             begun = time.monotonic()
             assert_refusal(*single.single(senders.emissions([tree.run["id"]], 1)[0]))
-            assert time.monotonic() - begun < 5  # not for the lock, nor for a statement's timeout
+            assert time.monotonic() - begun < harness.patience(5)  # not for the lock, nor for a statement's timeout
         single.close()
         # Questions are answered meanwhile.
         tree.client.get(f"/runs/{tree.run['id']}")
@@ -109,7 +110,7 @@ def test_a_full_queue_refuses_at_once(world, tree, headers):
     assert figure(server, "carbond_ingest_queue_emissions") == 0
 
 
-def test_far_more_than_can_be_stored(world, tree, headers, carbond_binary, tell):
+def test_far_more_than_can_be_stored(world, tree, headers, tell):
     """A database that takes two seconds for each statement, and clients who never rest."""
     server, database = world.server, world.database
     database.query("""create function dawdle() returns trigger language plpgsql as
@@ -150,11 +151,12 @@ def test_far_more_than_can_be_stored(world, tree, headers, carbond_binary, tell)
     tell({"seconds": SECONDS, "offered over taken": offered[0] / taken[0], "emissions refused": offered[0] - taken[0],
           "a refusal takes, median ms": statistics.median(waits) * 1000,
           "memory in the first half, MB at most": first / 1e6, "memory in the second half, MB at most": second / 1e6})
-    if carbond_binary.parent.parent.name not in ("asan", "tsan"):  # those are slow, and keep what was freed
+    if tool.IS_PLAIN:
         assert second < first + (16 << 20)
         assert max(first, second) < 128 << 20
         assert statistics.median(waits) < 0.8  # not for the database
-    assert offered[0] > (10 if SECONDS >= 60 else 2) * taken[0] > 0
+        assert offered[0] > (10 if SECONDS >= 60 else 2) * taken[0]
+    assert offered[0] > taken[0] > 0
     account.assert_all_stored(database)
     plain_sql.assert_tables_match(database)
     world.emission(tree.admin, tree.run)

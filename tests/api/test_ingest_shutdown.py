@@ -27,7 +27,7 @@ def started(binary, database, key_file, *options):
 
 def ends_in_time(server):
     begun = time.monotonic()
-    assert server.process.wait(GRACE + SOON) == 0
+    assert server.process.wait(GRACE + harness.patience(SOON)) == 0
     return time.monotonic() - begun
 
 
@@ -49,7 +49,7 @@ def test_under_load(carbond_binary, own_database, jwt_key_file):
         busy = [senders.Sender(server, headers, [tree.run["id"]], account, random.random()) for _ in range(8)]
         harness.until(lambda: len(account.acknowledged) > 2000, 30)
         server.terminate()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(harness.patience(20)) == 0
         senders.stop(busy)
         assert "cut off" not in server.log()
     assert account.refused == 0

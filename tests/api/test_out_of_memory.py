@@ -24,7 +24,7 @@ def failing(carbond_binary, new_database, jwt_key_file, tmp_path_factory):
     """A world whose server's allocations can be made to fail, and what does that."""
     library = carbond_binary.parent.parent / "lib" / "failing_malloc.so"
     if not library.exists():
-        pytest.skip("a build with sanitizers has a malloc of its own")
+        pytest.skip("malloc is the tool's own")
     directory = tmp_path_factory.mktemp("failing")
     # LD_PRELOAD would take a path apart at its spaces.
     library = shutil.copy(library, directory)

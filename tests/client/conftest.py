@@ -12,6 +12,8 @@ _fixtures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_fixtures)
 
 pytest_configure = _fixtures.pytest_configure
+no_findings_at_the_end = _fixtures.no_findings_at_the_end
+no_findings = _fixtures.no_findings
 carbond_binary = _fixtures.carbond_binary
 cluster = _fixtures.cluster
 template = _fixtures.template

@@ -1,7 +1,5 @@
 """The examples of the documentation, against a real server."""
 
-import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -9,6 +7,7 @@ import subprocess
 import pytest
 
 import harness
+import tool
 from sites import Site
 
 EXAMPLES = harness.ROOT / "client-lib" / "examples"
@@ -22,14 +21,10 @@ def site(carbond_binary, new_database, jwt_key_file):
     site.down()
 
 
-@pytest.fixture(scope="module")
-def build():
-    binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
-    return binary.absolute().parents[1]
-
-
-def is_sanitized(build):
-    return "-fsanitize" in (build / "build.ninja").read_text()
+@pytest.fixture
+def plain():
+    if not tool.IS_PLAIN:
+        pytest.skip("the tool does not look over what is compiled here, or over Python")
 
 
 def environment(site, spool, **more):
@@ -39,7 +34,7 @@ def environment(site, spool, **more):
 
 def emissions_of(site, spool, *command, **more):
     """What the run holds whose id the example prints: how many emissions, and their sum."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60,
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=harness.patience(60),
                           env=environment(site, spool, **more))
     assert done.returncode == 0, done.stdout + done.stderr
     assert site.token not in done.stderr
@@ -48,42 +43,36 @@ def emissions_of(site, spool, *command, **more):
     return row
 
 
-def test_c(site, build, tmp_path):
-    count, total = emissions_of(site, tmp_path / "spool", build / "bin" / "client_example_c", 2)
+def test_c(site, tmp_path):
+    count, total = emissions_of(site, tmp_path / "spool", tool.BUILD / "bin" / "client_example_c", 2)
     assert count == 2 and total == pytest.approx(2 * 42.5 / 3.6e6 * 0.056)
 
 
-def test_cpp(site, build, tmp_path):
+def test_cpp(site, plain, tmp_path):
     if not shutil.which("g++"):
         pytest.skip("there is no g++")
-    if is_sanitized(build):
-        pytest.skip("it is compiled without sanitizers")
     done = subprocess.run(["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", EXAMPLES / "tracker.cpp", "-I",
-                           EXAMPLES.parent / "include", "-L", build / "lib", "-lcarbond", "-o", tmp_path / "tracker"],
+                           EXAMPLES.parent / "include", "-L", tool.BUILD / "lib", "-lcarbond", "-o", tmp_path / "tracker"],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    count, total = emissions_of(site, tmp_path / "spool", tmp_path / "tracker", LD_LIBRARY_PATH=str(build / "lib"))
+    count, total = emissions_of(site, tmp_path / "spool", tmp_path / "tracker", LD_LIBRARY_PATH=str(tool.BUILD / "lib"))
     assert count == 10 and total == pytest.approx(1.9e-05)
 
 
-def test_python(site, build, tmp_path):
-    if is_sanitized(build):
-        pytest.skip("Python is built without sanitizers")
+def test_python(site, plain, tmp_path):
     count, total = emissions_of(site, tmp_path / "spool", "/usr/bin/python3", "-B", EXAMPLES / "tracker.py",
-                                CARBOND_LIBRARY=str(build / "lib" / "libcarbond.so"))
+                                CARBOND_LIBRARY=str(tool.BUILD / "lib" / "libcarbond.so"))
     assert count == 10 and total == pytest.approx(1.9e-05)
 
 
-def test_what_the_manual_says_to_paste(site, build, tmp_path):
+def test_what_the_manual_says_to_paste(site, plain, tmp_path):
     """The first screen of docs/client.md: a program that is whole."""
-    if is_sanitized(build):
-        pytest.skip("it is compiled without sanitizers")
     (tmp_path / "tracker.c").write_text(re.search(r"```c\n(.*?)```", MANUAL.read_text(), re.DOTALL)[1])
     done = subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", tmp_path / "tracker.c", "-I",
-                           EXAMPLES.parent / "include", "-L", build / "lib", "-lcarbond", "-o", tmp_path / "tracker"],
+                           EXAMPLES.parent / "include", "-L", tool.BUILD / "lib", "-lcarbond", "-o", tmp_path / "tracker"],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    done = subprocess.run([tmp_path / "tracker"], env=environment(site, tmp_path / "spool", LD_LIBRARY_PATH=str(build / "lib")))
+    done = subprocess.run([tmp_path / "tracker"], env=environment(site, tmp_path / "spool", LD_LIBRARY_PATH=str(tool.BUILD / "lib")))
     assert done.returncode == 0
     assert site.database.value("select count(*) from emissions where emissions_sum = 1.9e-06 and duration = 15") >= 1
 

@@ -1,7 +1,6 @@
 """What is built and installed: symbols, the header, the packages, what it pulls in, and its size."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import subprocess
 import pytest
 
 import harness
+import tool
 
 CLIENT = harness.ROOT / "client-lib"
 HEADER = CLIENT / "include" / "carbond.h"
@@ -46,16 +46,10 @@ def run(*command, **options):
 
 
 @pytest.fixture(scope="session")
-def build():
-    binary = pathlib.Path(os.environ.get("CARBOND_BINARY", harness.ROOT / "build" / "bin" / "carbond"))
-    return binary.absolute().parents[1]
-
-
-@pytest.fixture(scope="session")
-def release(build):
-    if "-fsanitize" in (build / "build.ninja").read_text():
-        pytest.skip("a build with sanitizers is not what is installed")
-    return build
+def release():
+    if not tool.IS_PLAIN:
+        pytest.skip("what is built for a tool is never installed")
+    return tool.BUILD
 
 
 @pytest.fixture(scope="session")
