@@ -13,6 +13,7 @@
  *     free                    -> free
  *     close                   -> close CODE */
 #include "carbond.h"
+#include "forked.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -168,8 +169,10 @@ static void do_fork(const char *rest) {
     (void)rest;
     fflush(stdout);
     pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
+        forked_child_begins();
         return;
+    }
     int status;
     waitpid(child, &status, 0);
     printf("fork %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1);

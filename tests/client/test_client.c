@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "carbond.h"
+#include "forked.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -203,6 +204,7 @@ static void test_fork(void **state) {
         assert_int_equal(carbond_emit(run, &emission), CARBOND_OK);
     pid_t child = fork();
     if (child == 0) {
+        forked_child_begins();
         bool good = stats_of(client).pending == 0 && carbond_emit(run, &emission) == CARBOND_OK &&
                     carbond_emit_sync(run, &emission) == CARBOND_OK &&
                     carbond_flush(client, 10) == CARBOND_TIMEOUT && stats_of(client).pending >= 2 &&

@@ -52,9 +52,9 @@ static void it_never_holds_more_than_it_may(void **state) {
     token_cache_free(cache);
 }
 
-/* ---- when memory is short. Sanitizers bring a malloc of their own. */
+/* ---- when memory is short */
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef FOREIGN_MALLOC
 
 void *__libc_realloc(void *old, size_t size); /* glibc's own name for what is replaced here */
 
