@@ -267,7 +267,7 @@ def test_memory_of_all_bodies_together(carbond_binary, database, jwt_key_file):
         size = 15 << 20
         with harness.RawConnection(server) as first, harness.RawConnection(server) as second:
             first.send((head % size).encode() + b" " * (size - 1))
-            time.sleep(0.2)
+            time.sleep(harness.patience(0.2))
             second.send((head % (2 << 20)).encode() + b" " * (2 << 20))
             answer = second.answer()
             assert answer.status == 503 and answer.headers["retry-after"]
