@@ -177,14 +177,14 @@ static struct http_connection *connection_new(struct http_server *server, struct
     struct http_connection *connection = calloc(1, sizeof *connection);
     if (!connection)
         return NULL;
+    http_address_of(client, &connection->peer.address);
     connection->server = server;
     connection->socket = socket_of(handle);
-    connection->source = source_hold(server->sources, client);
+    connection->source = source_hold(server->sources, &connection->peer.address);
     if (!connection->source) {
         free(connection);
         return NULL;
     }
-    http_address_of(client, &connection->peer.address);
     http_address_format(&connection->peer.address, connection->peer.text);
     connection->is_proxy = forwarded_trusts(server->settings, &connection->peer.address);
     if (server->settings->tls)

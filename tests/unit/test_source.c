@@ -3,20 +3,15 @@
 
 #include "http/source.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include <string.h>
 
 static struct source *hold(struct source_table *table, const char *text) {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    struct source *address = NULL;
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        address = source_hold(table, (struct sockaddr *)&v4);
-    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
-        address = source_hold(table, (struct sockaddr *)&v6);
-    if (!address)
+    struct http_address address;
+    struct source *source =
+        http_address_parse(text, strlen(text), false, &address) ? source_hold(table, &address) : NULL;
+    if (!source)
         abort();
-    return address;
+    return source;
 }
 
 static void who_is_the_same(void **state) {
