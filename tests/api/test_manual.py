@@ -47,3 +47,11 @@ def test_commands_that_print_figures():
     names = [path.stem for path in paths] + re.findall(r"^def (test_\w+)", "".join(path.read_text() for path in paths),
                                                        re.MULTILINE)
     assert words and [word for word in words if not any(word in name for name in names)] == []
+
+
+def test_each_promise_has_its_tests():
+    """The files that SECURITY.md names are there."""
+    text = (harness.ROOT / "SECURITY.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", text))
+    there = {path.stem for folder in ("api", "unit") for path in (harness.ROOT / "tests" / folder).glob("test_*.*")}
+    assert named and named <= there, named - there
