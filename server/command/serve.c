@@ -90,8 +90,7 @@ static bool configure_tls(struct service *service, const struct config *config) 
     }
     if (!config->tls_cert && !config->trusted_proxy_count && strcmp(config->cookie_samesite, "none") == 0) {
         log_error("browsers take a cookie of --cookie-samesite none over TLS alone: say --tls-cert, or "
-                  "--trusted-proxy of "
-                  "the proxy that speaks it");
+                  "--trusted-proxy of the proxy that speaks it");
         return false;
     }
     if (!config->tls_cert)
