@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* ---- what a phase may take */
 
@@ -26,13 +28,14 @@ static const struct {
     size_t seconds; /* where the setting is; 0: no deadline */
     enum measure measure;
     bool is_answered; /* the client is waiting for an answer, and none has begun */
+    bool is_received; /* all depends on what the client sends next */
 } phases[CONNECTION_PHASES] = {
-    [CONNECTION_NEW] = {AT(header_timeout), TIME_ONLY, false},
-    [CONNECTION_IDLE] = {AT(idle_timeout), TIME_ONLY, false},
-    [CONNECTION_HEADERS] = {AT(header_timeout), TIME_ONLY, true},
-    [CONNECTION_BODY] = {AT(body_timeout), BYTES_RECEIVED, true},
-    [CONNECTION_HANDLED] = {0, TIME_ONLY, false},
-    [CONNECTION_SENDING] = {AT(send_timeout), BYTES_TAKEN, false},
+    [CONNECTION_NEW] = {AT(header_timeout), TIME_ONLY, false, true},
+    [CONNECTION_IDLE] = {AT(idle_timeout), TIME_ONLY, false, true},
+    [CONNECTION_HEADERS] = {AT(header_timeout), TIME_ONLY, true, true},
+    [CONNECTION_BODY] = {AT(body_timeout), BYTES_RECEIVED, true, true},
+    [CONNECTION_HANDLED] = {0, TIME_ONLY, false, false},
+    [CONNECTION_SENDING] = {AT(send_timeout), BYTES_TAKEN, false, false},
 };
 
 static int seconds_of(const struct http_connection *connection) {
@@ -124,6 +127,69 @@ void connection_sweep(struct http_server *server, int64_t now) {
         take_deadline((struct http_connection *)deadline);
 }
 
+/* ---- clients that have said their last */
+
+enum { ENDS_AT_ONCE = 64 };
+
+bool connection_ends_open(struct connection_ends *ends) {
+    LIST_INIT(&ends->connections);
+    ends->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return ends->epoll >= 0;
+}
+
+void connection_ends_close(struct connection_ends *ends) {
+    if (ends->epoll >= 0)
+        close(ends->epoll);
+    ends->epoll = -1;
+}
+
+/* Without it the deadlines do: it fails for want of memory alone. */
+static void watch_end(struct http_connection *connection) {
+    struct epoll_event end = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = connection};
+    epoll_ctl(connection->server->ends.epoll, EPOLL_CTL_ADD, connection->socket, &end);
+}
+
+static void forget_end(struct http_connection *connection) {
+    epoll_ctl(connection->server->ends.epoll, EPOLL_CTL_DEL, connection->socket, NULL);
+    if (connection->has_ended)
+        LIST_REMOVE(connection, others_ended);
+}
+
+static void note_ends(struct connection_ends *ends) {
+    struct epoll_event told[ENDS_AT_ONCE];
+    int count;
+    do {
+        count = epoll_wait(ends->epoll, told, ENDS_AT_ONCE, 0);
+        for (int i = 0; i < count; i++) {
+            struct http_connection *connection = told[i].data.ptr;
+            if (!connection->has_ended)
+                LIST_INSERT_HEAD(&ends->connections, connection, others_ended);
+            connection->has_ended = true;
+        }
+    } while (count == ENDS_AT_ONCE);
+}
+
+static bool is_read_out(const struct http_connection *connection) {
+    char next;
+    return recv(connection->socket, &next, sizeof next, MSG_PEEK | MSG_DONTWAIT) == 0 &&
+           (!connection->session || gnutls_record_check_pending(connection->session) == 0);
+}
+
+/* Whoever is not read out although nothing else moves will not be. */
+static bool is_forsaken(const struct http_connection *connection) {
+    return !connection->turned_away && phases[connection->phase].is_received &&
+           (connection->server->loop.rested || is_read_out(connection));
+}
+
+void connection_see_ends(struct http_server *server) {
+    struct http_connection *connection;
+    if (server->loop.ended)
+        note_ends(&server->ends);
+    LIST_FOREACH(connection, &server->ends.connections, others_ended)
+    if (is_forsaken(connection))
+        turn_away(connection);
+}
+
 /* ---- beginning and end */
 
 static bool is_over_address_limit(const struct http_connection *connection) {
@@ -165,10 +231,13 @@ static int socket_of(struct MHD_Connection *handle) {
     return MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-static struct tls_credentials *credentials_for(struct tls *tls, struct MHD_Connection *handle) {
+static void begin_tls(struct http_connection *connection, struct MHD_Connection *handle) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(handle, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    return info ? tls_attach(tls, info->tls_session) : NULL;
+    if (!info)
+        return;
+    connection->session = info->tls_session;
+    connection->credentials = tls_attach(connection->server->settings->tls, connection->session);
 }
 
 static struct http_connection *connection_new(struct http_server *server, struct MHD_Connection *handle) {
@@ -188,7 +257,8 @@ static struct http_connection *connection_new(struct http_server *server, struct
     http_address_format(&connection->peer.address, connection->peer.text);
     connection->is_proxy = forwarded_trusts(server->settings, &connection->peer.address);
     if (server->settings->tls)
-        connection->credentials = credentials_for(server->settings->tls, handle);
+        begin_tls(connection, handle);
+    watch_end(connection);
     return connection;
 }
 
@@ -196,6 +266,7 @@ static void connection_free(struct http_connection *connection) {
     if (!connection)
         return;
     deadline_clear(&connection->server->deadlines, &connection->deadline);
+    forget_end(connection);
     source_release(connection->server->sources, connection->source);
     tls_release(connection->credentials);
     free(connection);
@@ -225,9 +296,4 @@ struct http_connection *connection_of(struct MHD_Connection *handle) {
 bool connection_is_used_up(const struct http_connection *connection) {
     unsigned most = connection->server->settings->requests_per_connection;
     return most && connection->requests >= most;
-}
-
-bool connection_is_at_end(const struct http_connection *connection) {
-    char next;
-    return recv(connection->socket, &next, sizeof next, MSG_PEEK | MSG_DONTWAIT) == 0;
 }

@@ -319,6 +319,7 @@ static bool settle(struct http_request *request) {
     if (request->settled || request->match.route->lane == HTTP_LANE_INLINE)
         return true;
     request->settled = true;
+    connection_enter(request->from, CONNECTION_HANDLED);
     return false;
 }
 
@@ -372,6 +373,7 @@ enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const
     (void)connection;
     if (!request || request->from->turned_away)
         return MHD_NO;
+    http_loop_progress(&request->server->loop);
     if (request->phase == HTTP_PHASE_HEAD)
         return take_head(request, method, url, version);
     if (*upload_size)

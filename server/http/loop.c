@@ -31,25 +31,34 @@ static void note_wake(struct http_loop *loop) {
     atomic_store(&loop->woken, false);
 }
 
-/* Without timeouts of its own libmicrohttpd only ever says whether it has more to do at once. While a TLS handshake is
- * unfinished it says so all the time: after some turns in a row we wait for a moment, or for what happens first. */
+void http_loop_progress(struct http_loop *loop) {
+    loop->hurried = 0;
+}
+
+/* Without timeouts of its own libmicrohttpd only ever says whether it has more to do at once. */
 static int pause_of(struct http_loop *loop) {
     unsigned long long pause;
     bool hurries = MHD_get_timeout(loop->daemon, &pause) == MHD_YES && pause == 0;
     loop->hurried = hurries ? loop->hurried + 1 : 0;
+    loop->rested = loop->hurried == TURNS_IN_A_ROW;
     if (!hurries)
         return LOOK_AROUND;
-    if (!loop->rests || loop->hurried < TURNS_IN_A_ROW)
+    if (!loop->rested)
         return 0;
     loop->hurried = 0;
     return MOMENT;
 }
 
 static void turn(struct http_loop *loop) {
-    struct pollfd watched[] = {{.fd = loop->epoll, .events = POLLIN}, {.fd = loop->wake, .events = POLLIN}};
+    struct pollfd watched[] = {
+        {.fd = loop->epoll, .events = POLLIN},
+        {.fd = loop->wake, .events = POLLIN},
+        {.fd = loop->ends, .events = POLLIN},
+    };
     int pause = pause_of(loop);
-    if (pause != 0 && poll(watched, 2, pause) > 0 && watched[1].revents)
+    if (pause != 0 && poll(watched, 3, pause) > 0 && watched[1].revents)
         note_wake(loop);
+    loop->ended = watched[2].revents != 0;
     MHD_run(loop->daemon);
 }
 

@@ -140,19 +140,12 @@ static struct MHD_Response *response_of(struct http_reply *reply) {
     return response;
 }
 
-/* libmicrohttpd does not see the end of what a client sends when that came together with its request, unless the connection
- * was suspended meanwhile: then it looks again. */
-static bool has_hung_up(const struct http_request *request) {
-    bool was_suspended = request->on_lane || request->given_away;
-    return !was_suspended && connection_is_at_end(request->from);
-}
-
 /* Where a chunk ends, a proxy before us may see otherwise than libmicrohttpd, which takes a bare LF for a line's end: what
  * stands behind a chunked body is never read. */
 static bool is_last(const struct http_request *request) {
     return request->reply.close || http_server_is_draining(request->server) ||
            http_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
-           connection_is_used_up(request->from) || has_hung_up(request);
+           connection_is_used_up(request->from);
 }
 
 static bool add_headers(struct MHD_Response *response, struct http_request *request) {

@@ -44,6 +44,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     server->settings = settings;
     server->inline_context = inline_context;
     server->listener = -1;
+    server->ends.epoll = -1;
     pthread_mutex_init(&server->lock, NULL);
     condition_init(&server->idle);
     return server;
@@ -160,9 +161,10 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 
 /* ---- start */
 
-/* Once a second. */
+/* After each turn of libmicrohttpd; for deadlines once a second. */
 static void look_around(void *context) {
     struct http_server *server = context;
+    connection_see_ends(server);
     int64_t now = clock_monotonic() / 1000000;
     if (now == server->deadlines.passed)
         return;
@@ -192,8 +194,8 @@ bool http_server_start(struct http_server *server) {
         return false;
     note_address(server);
     deadline_wheel_init(&server->deadlines, clock_monotonic() / 1000000);
-    server->loop.rests = server->settings->tls != NULL;
-    server->daemon = start_daemon(server);
+    server->daemon = connection_ends_open(&server->ends) ? start_daemon(server) : NULL;
+    server->loop.ends = server->ends.epoll;
     if (server->daemon && http_loop_start(&server->loop, server->daemon, look_around, server))
         return true;
     log_error("cannot start libmicrohttpd");
@@ -266,6 +268,7 @@ void http_server_free(struct http_server *server) {
     }
     for (int i = 0; i < server->lane_count; i++)
         lane_free(server->lanes[i]);
+    connection_ends_close(&server->ends);
     if (server->listener >= 0)
         close(server->listener);
     http_router_free(server->router);

@@ -20,6 +20,7 @@ struct http_server {
     struct connection_figures turned_away;
     struct source_table *sources; /* the event thread's, like the deadlines */
     struct deadline_wheel deadlines;
+    struct connection_ends ends;
     struct http_loop loop;
     void *inline_context;
     struct lane *lanes[HTTP_LANES];

@@ -76,6 +76,7 @@ static ssize_t read_some(void *context, uint64_t position, char *out, size_t roo
     size_t waiting = stream->pending.size - stream->sent;
     if (waiting) {
         size_t size = waiting < room ? waiting : room;
+        http_loop_progress(&stream->server->loop);
         memcpy(out, stream->pending.data + stream->sent, size);
         stream->sent += size;
         forget_sent(stream);

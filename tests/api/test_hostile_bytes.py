@@ -194,7 +194,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(carbond_binary, new_database, jwt_key_file):
-    with harness.Server(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file) as server:
+    # A chunk's head for which libmicrohttpd has no room is not read to its end: the deadline ends it.
+    with harness.Server(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file, "--body-timeout", "2") as server:
         yield Site(server)
 
 
@@ -431,7 +432,7 @@ def test_what_is_odd_and_clear_is_taken(site, parts):
         "chunk's extension", "trailers"])
 def test_too_much(site, data):
     for status, _, _ in read_answers(site.exchange(data)):
-        assert status in REFUSALS | {500}  # as libmicrohttpd calls a chunk's line for which it has no room
+        assert status in REFUSALS | {408}
     site.check()
 
 

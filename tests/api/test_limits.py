@@ -416,7 +416,8 @@ def test_memory_is_bounded(carbond_binary, database, jwt_key_file):
             % divmod(stranger, 1 << 16) for stranger in range(first, first + 100)))
         return {connection.answer().status for _ in range(100)}
 
-    with serving(carbond_binary, database, jwt_key_file, "--rate-sign-in", "1/h") as server:
+    with serving(carbond_binary, database, jwt_key_file, "--rate-sign-in", "1/h",
+                 "--requests-per-connection", "1000000") as server:
         with harness.RawConnection(server) as connection:
             assert ask(connection, 0) == {422}
             assert ask(connection, 0) == {429}
