@@ -308,7 +308,7 @@ static const char *environment_value(const struct option_row *option) {
     for (const char *c = option->name; *c; c++)
         name[used++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     const char *value = getenv(name);
-    if (!value && option->offset == AT(database_url))
+    if (!value && strcmp(option->name, "database-url") == 0)
         value = getenv("DATABASE_URL");
     return value && *value ? value : NULL;
 }
