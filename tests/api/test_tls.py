@@ -133,6 +133,16 @@ def ask(path, client):
             f"Authorization: {client.session.headers['Authorization']}\r\n\r\n").encode()
 
 
+def without_chunks(answer):
+    """Its body: a chunk may end within a word."""
+    at, body = answer.index(b"\r\n\r\n") + 4, bytearray()
+    while size := int(answer[at:answer.index(b"\r\n", at)], 16):
+        at = answer.index(b"\r\n", at) + 2
+        body += answer[at:at + size]
+        at += size + 2
+    return body
+
+
 def test_a_stream_to_a_reader_of_little_pieces(long_list):
     """The socket is full again and again, in the middle of a record."""
     path, client = long_list
@@ -141,7 +151,7 @@ def test_a_stream_to_a_reader_of_little_pieces(long_list):
         received = bytearray()
         while not received.endswith(b"\r\n0\r\n\r\n"):
             received += connection.socket.recv(random.choice((1, 100, 50000)))
-        assert received.count(b'"experiment_id"') == 20001
+        assert without_chunks(received).count(b'"experiment_id"') == 20001
 
 
 def test_pipelining_in_one_record(tls_server):
@@ -348,7 +358,7 @@ def test_renewal(renewed, long_list):
         assert kept.answer().status == 200 and serial_of(kept) == before
         while not received.endswith(b"\r\n0\r\n\r\n"):
             received += reading.socket.recv(65536)
-        assert received.count(b'"experiment_id"') == 20001
+        assert without_chunks(received).count(b'"experiment_id"') == 20001
 
 
 def test_renewal_under_load(renewed):
