@@ -32,6 +32,7 @@ def failing(carbond_binary, new_database, jwt_key_file, tmp_path_factory):
     path.write_bytes(struct.pack("q", 0))
     with open(path, "r+b") as file, mmap.mmap(file.fileno(), 8) as counter, harness.Server(
             carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file, "--workers", "1", "--stream-workers", "1",
+            "--rate-address", "none", "--rate-token", "none",
             environment={"LD_PRELOAD": str(library), "FAILING_MALLOC": str(path)}) as server:
         os.chmod(path, 0o666)
         yield harness.World(server), counter
