@@ -128,7 +128,7 @@ LATER = ("--statement-timeout", "3600")
 
 # All tests come from one address, try many passwords, and send many tokens that nobody holds.
 UNLIMITED = ("--rate-sign-in", "none", "--rate-sign-up", "none", "--rate-password", "none", "--rate-account", "none",
-             "--rate-credential", "none")
+             "--rate-credential", "none", "--rate-address", "none", "--rate-token", "none")
 
 
 @pytest.fixture(scope="session")
