@@ -3,6 +3,7 @@ what it has found."""
 
 import os
 import pathlib
+import re
 import tempfile
 import typing
 
@@ -27,6 +28,9 @@ TOOLS = {
 TOOL = TOOLS.get(BUILD.name, NONE)
 IS_PLAIN = TOOL is NONE  # how long carbond takes, and how much memory, can be judged
 
+# Of LeakSanitizer, about a thread that was just about to end; a leak that it finds all the same is a finding.
+REMARK = re.compile(r"^==\d+==Running thread \d+ was not suspended\. False leaks are possible\.\n", re.MULTILINE)
+
 _directory = tempfile.TemporaryDirectory(prefix="carbond-findings-", ignore_cleanup_errors=True)
 _read = {}  # the length of each file when it was last looked at
 
@@ -45,4 +49,4 @@ def new_findings():
         text = path.read_text(errors="replace")
         found.append(text[_read.get(path, 0):])
         _read[path] = len(text)
-    return "".join(found)
+    return REMARK.sub("", "".join(found))
