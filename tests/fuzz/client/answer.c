@@ -48,6 +48,7 @@ static void check_batch(const char *body, size_t length, size_t sent) {
         HOLDS(answer.accepted + answer.duplicates + answer.unlisted + answer.listed == sent);
         HOLDS(!answer_batch(body, length, sent + 1, &other) && !answer_batch(body, length, sent - 1, &other));
         HOLDS(!answer_batch(body, length - 1, sent, &other) || body[length - 1] <= ' ');
+        answer_batch_free(&other);
         check_rejections(&answer, sent);
     }
     HOLDS(exact || (!answer.rejections && answer.listed == 0));
