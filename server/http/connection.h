@@ -53,7 +53,7 @@ struct http_connection {
  * would keep such a connection until its deadline. */
 struct connection_ends {
     int epoll; /* tells who; -1: not open */
-    LIST_HEAD(, http_connection) connections;
+    LIST_HEAD(connection_list, http_connection) connections;
 };
 
 /* Why connections were turned away. */

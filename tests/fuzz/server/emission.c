@@ -25,9 +25,12 @@ static void check_same(const struct emission *a, const struct emission *b, bool 
         HOLDS(isnan(a->numbers[i]) ? isnan(b->numbers[i]) : a->numbers[i] == b->numbers[i]);
 }
 
-/* The quick reader leaves text beyond ASCII, escapes and minus zero to jansson: none of it is in what trackers write. */
+/* The quick reader leaves text beyond ASCII, escapes, minus zero, and what is longer than an id or a time need be to
+ * jansson: none of it is in what trackers write. */
 static bool is_plain(const json_t *value) {
     const char *text = json_string_value(value);
+    if (text && strlen(text) >= 48)
+        return false;
     for (; text && *text; text++)
         if (*text < 0x20 || *text == '"' || *text == '\\')
             return false;
