@@ -57,6 +57,12 @@ def test_flag_counts_more_than_environment(run, tmp_path):
     run("user", "list", "--database-url", run.__closure__[1].cell_contents.url, CARBOND_DATABASE_URL=away)
 
 
+def test_database_url_is_that_of_no_other_option(carbond_binary, database):
+    """Options that may come from the environment are read from their own variables: here nothing but the last is wrong."""
+    done = harness.command(carbond_binary, "serve", "--tls-cert", "x", environment={"DATABASE_URL": database.url})
+    assert done.returncode == 2 and "--tls-key" in done.stderr, done.stderr
+
+
 def test_version(run):
     assert run("version").startswith("carbond ") and run("--version") == run("version")
 
