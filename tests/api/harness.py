@@ -222,6 +222,7 @@ class Database:
 
     TABLES = """SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"""
+    OF_TOKENS = "SELECT attrelid::regclass::text FROM pg_attribute WHERE attname = 'last_used'"
 
     def __init__(self, cluster, name):
         self.cluster, self.name, self.url = cluster, name, cluster.url(name)
@@ -239,11 +240,23 @@ class Database:
 
     def contents(self, but=()):
         """A number of rows and a checksum for each table that is not empty; `last_used` may change at any time."""
-        tables = [table for table, in self.query(self.TABLES) if table not in but]
+        hashes = dict.fromkeys((table for table, in self.query(self.TABLES)), "hash_record_extended(t, 0)")
+        hashes |= {table: "jsonb_hash_extended(to_jsonb(t) - 'last_used', 0)" for table, in self.query(self.OF_TOKENS)}
         rows = self.query(" UNION ALL ".join(
-            f"SELECT '{table}', count(*), sum(hashtextextended((to_jsonb(t) - 'last_used')::text, 0)) FROM {table} t"
-            for table in tables))
+            f"SELECT '{table}', count(*), sum({hashed}) FROM {table} t"
+            for table, hashed in hashes.items() if table not in but))
         return {table: (count, checksum) for table, count, checksum in rows if count}
+
+    @contextlib.contextmanager
+    def runs(self, experiment, count, width=1000):
+        """An experiment with so many more runs, a second and so many bytes each; they are gone again afterwards, since
+        other tests look at all that there is."""
+        self.query("""INSERT INTO runs (id, experiment_id, timestamp, os)
+                      SELECT gen_random_uuid(), %s, timestamptz '2026-01-01' + i * interval '1 second', repeat('x', %s)
+                        FROM generate_series(1, %s) i""", experiment["id"], width, count)
+        yield
+        self.query("DELETE FROM runs WHERE experiment_id = %s", experiment["id"])
+        self.query("VACUUM runs")
 
     def close(self):
         if self._connection is not None:

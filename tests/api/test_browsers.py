@@ -63,10 +63,8 @@ def test_headers_of_other_answers(world, tree):
     check_headers(client.request("POST", "/runs", 415, data=b"x", headers={"Content-Type": "text/plain"}))
     check_headers(client.post("/emissions", harness.emission_body(tree.run["id"])))
     check_headers(client.get("/openapi.yaml", headers={"Accept-Encoding": "gzip"}))
-    world.database.query("""insert into runs (id, experiment_id, timestamp, os)
-                            select gen_random_uuid(), %s, now(), repeat('x', 1000) from generate_series(1, 200)""",
-                         tree.experiment["id"])
-    streamed = client.get(f"/experiments/{tree.experiment['id']}/runs")
+    with world.database.runs(tree.experiment, 200):
+        streamed = client.get(f"/experiments/{tree.experiment['id']}/runs")
     assert streamed.headers["Transfer-Encoding"] == "chunked"
     check_headers(streamed)
     check_headers(harness.requests.get(world.server.monitor_url + "/metrics", timeout=20))

@@ -93,11 +93,8 @@ def test_slow_link(serve):
 def test_readers_that_trickle(serve, database):
     """Two of them have all the workers for lists; they are cut off, and who waits gets its list."""
     tree = serve("--send-timeout", "1", "--queue-timeout", str(PATIENCE))
-    database.query("""insert into runs (id, experiment_id, timestamp, os)
-                      select gen_random_uuid(), %s, now(), repeat('x', 1000) from generate_series(1, 30000)""",
-                   tree.experiment["id"])
     ask = f"GET /experiments/{tree.experiment['id']}/runs HTTP/1.1\r\n{HEAD}{credentials(tree)}\r\n".encode()
-    with contextlib.ExitStack() as stack:
+    with database.runs(tree.experiment, 30000), contextlib.ExitStack() as stack:
         readers = [stack.enter_context(harness.RawConnection(tree.world.server)) for _ in range(2)]
         for reader in readers:
             reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

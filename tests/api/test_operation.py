@@ -113,10 +113,7 @@ def test_end_while_streaming_to_a_slow_reader(carbond_binary, database, jwt_key_
     """A list that nobody reads ends with the grace time; the server still exits in order."""
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--grace", "1") as server:
         tree = harness.Tree(harness.World(server))
-        database.query("""insert into runs (id, experiment_id, timestamp, os)
-                          select gen_random_uuid(), %s, now(), repeat('x', 1000) from generate_series(1, 60000)""",
-                       tree.experiment["id"])
-        with harness.RawConnection(server) as reader:
+        with database.runs(tree.experiment, 60000), harness.RawConnection(server) as reader:
             reader.send(f"GET /experiments/{tree.experiment['id']}/runs HTTP/1.1\r\nHost: x\r\n"
                         f"Authorization: {tree.client.session.headers['Authorization']}\r\n\r\n".encode())
             assert reader.socket.recv(100)
@@ -128,10 +125,7 @@ def test_slow_reader_gives_its_worker_back(carbond_binary, database, jwt_key_fil
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--stream-workers", "1",
                         "--send-timeout", "1") as server:
         tree = harness.Tree(harness.World(server))
-        database.query("""insert into runs (id, experiment_id, timestamp, os)
-                          select gen_random_uuid(), %s, now(), repeat('x', 1000) from generate_series(1, 60000)""",
-                       tree.experiment["id"])
-        with harness.RawConnection(server) as reader:
+        with database.runs(tree.experiment, 60000), harness.RawConnection(server) as reader:
             reader.send(f"GET /experiments/{tree.experiment['id']}/runs HTTP/1.1\r\nHost: x\r\n"
                         f"Authorization: {tree.client.session.headers['Authorization']}\r\n\r\n".encode())
             assert reader.socket.recv(100)

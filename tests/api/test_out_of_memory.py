@@ -88,10 +88,8 @@ def tree(failing):
     tree = harness.Tree(world)
     tree.token = world.user_token(tree.admin)["token"]
     tree.long = world.experiment(tree.admin, tree.project)
-    world.database.query("""insert into runs (id, experiment_id, timestamp, os)
-                            select gen_random_uuid(), %s, now(), repeat('x', 100) from generate_series(1, 100)""",
-                         tree.long["id"])
-    return tree
+    with world.database.runs(tree.long, 100, width=100):
+        yield tree
 
 
 def test_each_allocation_of_a_scrape_fails(failing):

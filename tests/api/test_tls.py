@@ -114,10 +114,8 @@ def test_large_bodies_and_refusals(tls_world):
 def long_list(tls_world):
     """A list of some 20 MB, and who may read it."""
     tree = harness.Tree(tls_world)
-    tls_world.database.query("""insert into runs (id, experiment_id, timestamp, os)
-                                select gen_random_uuid(), %s, now(), repeat(md5(i::text), 25)
-                                  from generate_series(1, 20000) i""", tree.experiment["id"])
-    return f"/experiments/{tree.experiment['id']}/runs", tree.client
+    with tls_world.database.runs(tree.experiment, 20000):
+        yield f"/experiments/{tree.experiment['id']}/runs", tree.client
 
 
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
@@ -282,7 +280,7 @@ def test_unfinished_handshakes_end(carbond_binary, database, authority, certific
     nor the server (libmicrohttpd's epoll loop would turn as fast as it can), and the idle timeout ends them, which no byte
     before the end of the handshake prolongs."""
     certificate.write(tmp_path)
-    with harness.Server(carbond_binary, database, *options(tmp_path), "--idle-timeout", "6",
+    with harness.Server(carbond_binary, database, *options(tmp_path), "--idle-timeout", "4",
                         authority=authority.file) as server:
         first = hello(server)
         slow = [socket.create_connection(server.host_and_port, timeout=30) for _ in range(31)]
