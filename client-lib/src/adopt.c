@@ -174,6 +174,23 @@ static bool adopt_segment(struct adoption *adoption, uint64_t number) {
     return placed;
 }
 
+/* -- the spool's own files, without the lock -------------------------------------------------------------------------------- */
+
+/* They may be closed meanwhile, when somebody has removed the spool. Under the client's lock. */
+static int copy_file(int file) {
+    return file < 0 ? -1 : fcntl(file, F_DUPFD_CLOEXEC, 0);
+}
+
+static void sync_own_directory(const struct adoption *adoption) {
+    pthread_mutex_lock(adoption->lock);
+    int directory = copy_file(adoption->spool->directory);
+    pthread_mutex_unlock(adoption->lock);
+    if (directory < 0)
+        return;
+    fsync(directory);
+    close(directory);
+}
+
 /* -- one orphan ---------------------------------------------------------------------------------------------------------- */
 
 /* The first orphan's directory becomes the client's own, if it has none yet: nothing is moved then, and nothing needs room on
@@ -240,17 +257,12 @@ static void adopt_directory(struct adoption *adoption, const char *name) {
                   adoption->emissions - before, name);
     free(listing.numbers);
     if (!adoption->is_own && listing.count > 0 && problem == 0)
-        fsync(spool->directory); /* what has been moved in is here for good before it goes there */
+        sync_own_directory(adoption); /* what has been moved in is here for good before it goes there */
     if (!adoption->is_own)
         leave_orphan(adoption, name);
 }
 
 /* -- all of them --------------------------------------------------------------------------------------------------------- */
-
-/* The spool's own may be closed meanwhile, when somebody has removed the directory. Under the client's lock. */
-static int copy_root(const struct spool *spool) {
-    return spool->root < 0 ? -1 : fcntl(spool->root, F_DUPFD_CLOEXEC, 0);
-}
 
 static bool is_spool_name(const char *name, uint32_t *server) {
     struct id id;
@@ -297,7 +309,7 @@ void spool_adopt(struct spool *spool, pthread_mutex_t *client_lock) {
     int problem = spool_open_root(spool);
     if (problem != 0)
         spool_note_disk(spool, problem);
-    adoption.root = copy_root(spool);
+    adoption.root = copy_file(spool->root);
     pthread_mutex_unlock(client_lock);
     if (adoption.root >= 0 && segment_reader_init(&adoption.reader)) {
         atomic_store(&spool->counters->foreign_files, 0); /* those that are there now */
@@ -392,7 +404,7 @@ static void look_into_spool(void *context, const char *name) {
 
 bool spool_somebody_creates(const struct spool *spool, pthread_mutex_t *client_lock, const struct id *run) {
     pthread_mutex_lock(client_lock);
-    struct search search = {.run = run, .root = copy_root(spool)};
+    struct search search = {.run = run, .root = copy_file(spool->root)};
     pthread_mutex_unlock(client_lock);
     if (search.root >= 0 && segment_reader_init(&search.reader)) {
         directory_each(search.root, look_into_spool, &search);
