@@ -178,7 +178,7 @@ class Cluster:
 
     def remove(self):
         self._undertaker.stdin.close()
-        self._undertaker.wait(timeout=60)
+        self._undertaker.wait(timeout=300)  # thousands of files, on a busy disk
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def url(self, database):
