@@ -43,12 +43,13 @@ static int seconds_of(const struct http_connection *connection) {
     return offset ? *(const int *)((const char *)connection->server->settings + offset) : 0;
 }
 
-/* A second more, since the one that the wheel stands at may have begun long ago. */
+/* By the clock and not by the wheel, which may be far behind when the process was stopped for a while. A second more, since
+ * this one may be nearly over. */
 static void arm(struct http_connection *connection) {
     struct deadline_wheel *wheel = &connection->server->deadlines;
     int seconds = seconds_of(connection);
     if (seconds)
-        deadline_set(wheel, &connection->deadline, wheel->passed + seconds + 1);
+        deadline_set(wheel, &connection->deadline, deadline_now() + seconds + 1);
     else
         deadline_clear(wheel, &connection->deadline);
 }

@@ -1,7 +1,13 @@
 #include "http/deadline.h"
 
+#include "base/clock.h"
+
 static struct deadline *slot_of(struct deadline_wheel *wheel, int64_t second) {
     return &wheel->slots[second % DEADLINE_SLOTS];
+}
+
+int64_t deadline_now(void) {
+    return clock_monotonic() / 1000000;
 }
 
 void deadline_wheel_init(struct deadline_wheel *wheel, int64_t now) {

@@ -20,7 +20,9 @@ struct deadline_wheel {
     size_t set;                            /* deadlines */
 };
 
-/* Times are seconds on the monotonic clock. */
+/* Times are seconds on the monotonic clock. This is the one that runs. */
+int64_t deadline_now(void);
+
 void deadline_wheel_init(struct deadline_wheel *wheel, int64_t now);
 
 /* Sets or moves it. What is due already comes up a second later. */

@@ -1,6 +1,5 @@
 #include "http/server.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "http/dispatch.h"
@@ -165,7 +164,7 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 static void look_around(void *context) {
     struct http_server *server = context;
     connection_see_ends(server);
-    int64_t now = clock_monotonic() / 1000000;
+    int64_t now = deadline_now();
     if (now == server->deadlines.passed)
         return;
     connection_sweep(server, now);
@@ -193,7 +192,7 @@ bool http_server_start(struct http_server *server) {
     if (!listen_on(server, server->settings))
         return false;
     note_address(server);
-    deadline_wheel_init(&server->deadlines, clock_monotonic() / 1000000);
+    deadline_wheel_init(&server->deadlines, deadline_now());
     server->daemon = connection_ends_open(&server->ends) ? start_daemon(server) : NULL;
     server->loop.ends = server->ends.epoll;
     if (server->daemon && http_loop_start(&server->loop, server->daemon, look_around, server))

@@ -3,6 +3,7 @@ and counted; whoever else is there does not notice."""
 
 import contextlib
 import resource
+import signal
 import socket
 import time
 
@@ -75,6 +76,22 @@ def test_silent_connections(serve, phase, text, option):
             assert connection.answer().status == 200
         assert connection.closed()
     late(tree.world.server, phase)
+
+
+def test_who_comes_while_the_server_is_stopped(serve):
+    """Its clock goes on: who is let in late has all the time that there is."""
+    tree = serve("--header-timeout", "1")
+    process = tree.world.server.process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        with harness.RawConnection(tree.world.server) as connection:
+            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+            time.sleep(3)
+            process.send_signal(signal.SIGCONT)
+            answer = connection.answer()
+            assert answer and answer.status == 200
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def test_slow_link(serve):
