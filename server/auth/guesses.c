@@ -7,8 +7,8 @@
 
 struct guesses {
     struct limits *limits;
-    /* Of pairs of an account and an address, and of credentials. One is taken out when they prove right: as long as the
-     * bucket is not full again, they are known. */
+    /* Of pairs of an account and an address, and of credentials. A bucket is emptied each time that they prove right: as long
+     * as it is not full again, they are known. */
     struct rate_table *known;
 };
 
@@ -37,7 +37,7 @@ static bool is_known(const struct guesses *guesses, const void *key, size_t size
 }
 
 static void note_known(const struct guesses *guesses, const void *key, size_t size) {
-    rate_take(guesses->known, key, size, clock_monotonic());
+    rate_empty(guesses->known, key, size, clock_monotonic());
 }
 
 /* ---- passwords */

@@ -135,6 +135,13 @@ int64_t rate_wait(struct rate_table *table, const void *key, size_t size, int64_
     return wait_for(table, full, now);
 }
 
+void rate_empty(struct rate_table *table, const void *key, size_t size, int64_t now) {
+    uint64_t hash = hash_of(table, key, size);
+    pthread_mutex_lock(&table->lock);
+    *bucket_of(table, hash) = (struct bucket){hash, now + table->rate.interval * table->rate.burst};
+    pthread_mutex_unlock(&table->lock);
+}
+
 void rate_give_back(struct rate_table *table, const void *key, size_t size) {
     uint64_t hash = hash_of(table, key, size);
     pthread_mutex_lock(&table->lock);

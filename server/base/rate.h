@@ -37,5 +37,8 @@ int64_t rate_take(struct rate_table *table, const void *key, size_t size, int64_
 /* What rate_take would return. */
 int64_t rate_wait(struct rate_table *table, const void *key, size_t size, int64_t now);
 
+/* Takes all that may be in the key's bucket: it will be full again when as many intervals have passed as the burst has. */
+void rate_empty(struct rate_table *table, const void *key, size_t size, int64_t now);
+
 /* Puts one back that was taken. */
 void rate_give_back(struct rate_table *table, const void *key, size_t size);

@@ -130,6 +130,20 @@ static void what_is_given_back_can_be_taken(void **state) {
     rate_table_free(table);
 }
 
+static void what_is_emptied_again_takes_as_long_again(void **state) {
+    (void)state;
+    struct rate_table *table = table_of("1/s:3");
+    for (int64_t now = begin; now < begin + 10 * SECOND; now += SECOND) {
+        rate_empty(table, "a", 1, now);
+        assert_int_equal(rate_wait(table, "a", 1, now), SECOND);
+        assert_int_equal(rate_wait(table, "b", 1, now), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(rate_take(table, "a", 1, begin + 12 * (int64_t)SECOND), 0);
+    assert_int_equal(rate_take(table, "a", 1, begin + 12 * (int64_t)SECOND), SECOND);
+    rate_table_free(table);
+}
+
 static void who_is_at_the_limit_is_not_pushed_out(void **state) {
     (void)state;
     struct rate_table *table = table_of("1/s:10");
@@ -179,6 +193,7 @@ int main(void) {
         cmocka_unit_test(keys_do_not_share),
         cmocka_unit_test(looking_takes_nothing),
         cmocka_unit_test(what_is_given_back_can_be_taken),
+        cmocka_unit_test(what_is_emptied_again_takes_as_long_again),
         cmocka_unit_test(who_is_at_the_limit_is_not_pushed_out),
         cmocka_unit_test(it_knows_many_keys_at_once),
         cmocka_unit_test(old_keys_make_room_for_new_ones),
