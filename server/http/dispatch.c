@@ -237,13 +237,26 @@ static bool has_room(const struct http_request *request, size_t size) {
            request->from->source->body_bytes + size <= (share > largest ? share : largest);
 }
 
+/* The address takes no more of that memory for this request. */
+static void discharge_address(struct http_request *request) {
+    request->from->source->body_bytes -= request->address_bytes;
+    request->address_bytes = 0;
+}
+
+/* What has come is of no use: its sender may go on for long. */
+static void refuse_body(struct http_request *request, int status, const char *sentence) {
+    discharge_address(request);
+    http_request_drop_body(request);
+    refuse(request, status, sentence);
+}
+
 static void keep_body(struct http_request *request, const char *data, size_t size) {
     if (request->body.size + size > request->match.route->body_limit) {
-        refuse(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
+        refuse_body(request, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large");
         return;
     }
     if (!has_room(request, size)) {
-        refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
+        refuse_body(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too much to do: try again");
         return;
     }
     size_t before = request->body.size;
@@ -427,7 +440,7 @@ void dispatch_completed(void *context, struct MHD_Connection *connection, void *
         return;
     account(request);
     request->from->request = NULL;
-    request->from->source->body_bytes -= request->address_bytes;
+    discharge_address(request);
     connection_enter(request->from, CONNECTION_IDLE);
     if (request->counted)
         http_server_count(server, -1);

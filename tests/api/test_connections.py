@@ -283,6 +283,22 @@ def test_one_address_does_not_take_all_memory(serve):
             assert other.answer().status == 200
 
 
+@pytest.mark.parametrize("elsewhere", ["127.0.0.2", "127.0.0.3"])
+def test_a_refused_body_takes_no_memory(serve, elsewhere):
+    """However long its sender goes on."""
+    tree = serve("--body-memory", "16")
+    server, size = tree.world.server, (16 << 20) + 1
+    with harness.RawConnection(server, "127.0.0.2") as greedy:
+        greedy.send(f"POST /emissions/batch HTTP/1.1\r\n{HEAD}Content-Type: application/x-ndjson\r\n"
+                    f"Transfer-Encoding: chunked\r\n\r\n{size:x}\r\n".encode() + b"\n" * size)
+        all_is_read(server, greedy)
+        with begin_batch(server, 1 << 20, elsewhere, credentials(tree)) as other:
+            other.send(b"\n")
+            assert other.answer().status == 200
+        greedy.send(b"\r\n0\r\n\r\n")
+        assert greedy.answer().status == 413
+
+
 def test_single_emissions_find_room_beside_large_bodies(serve):
     tree = serve("--body-memory", "16")
     server = tree.world.server
