@@ -302,15 +302,19 @@ static const char *set(struct config *config, const struct option_row *option, c
 
 /* ---- where values come from */
 
+/* One that is empty counts as none. */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
 static const char *environment_value(const struct option_row *option) {
     char name[64] = "CARBOND_";
     size_t used = strlen(name);
     for (const char *c = option->name; *c; c++)
         name[used++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
-    const char *value = getenv(name);
-    if (!value && strcmp(option->name, "database-url") == 0)
-        value = getenv("DATABASE_URL");
-    return value && *value ? value : NULL;
+    const char *value = variable(name);
+    return value || strcmp(option->name, "database-url") != 0 ? value : variable("DATABASE_URL");
 }
 
 static const char *set_from_elsewhere(struct config *config, const struct option_row *option) {
@@ -358,6 +362,13 @@ static size_t rows_of(unsigned command, const struct option_row *rows[OPTION_COU
     return count;
 }
 
+/* What stands behind the name may be a secret, as in --database-ulr=URL. */
+static const char *wrong_option(const char *argument, const char *what) {
+    size_t length = strcspn(argument, "=");
+    snprintf(problem, sizeof problem, "%.*s %s", (int)(length < 100 ? length : 100), argument, what);
+    return problem;
+}
+
 static const char *read_flags(struct config *config, const struct option_row **rows, size_t count,
                               bool *given, int argc, char **argv) {
     struct option known[OPTION_COUNT + 1] = {{0}};
@@ -368,11 +379,9 @@ static const char *read_flags(struct config *config, const struct option_row **r
     optind = 1;
     int index, found;
     while ((found = getopt_long(argc, argv, ":", known, &index)) != -1) {
-        if (found != 0) {
-            const char *what = found == ':' ? "needs a value" : "is not an option of this command";
-            snprintf(problem, sizeof problem, "%.100s %s", argv[optind - 1], what);
-            return problem;
-        }
+        if (found != 0)
+            return wrong_option(argv[optind - 1],
+                                found == ':' ? "needs a value" : "is not an option of this command");
         given[index] = true;
         const char *wrong =
             rows[index]->secret ? conceal(config, rows[index], optarg) : set(config, rows[index], optarg);

@@ -60,9 +60,12 @@ static void configure_log(const struct config *config) {
     log_configure(level, strcmp(config->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT);
 }
 
+/* Of HOST:PORT. A name may be anybody's, but for this one. */
 static bool is_loopback(const char *listen) {
-    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 ||
-           strncmp(listen, "localhost:", 10) == 0;
+    struct http_address address;
+    return http_address_parse(listen, strlen(listen), true, &address)
+               ? http_address_is_loopback(&address)
+               : strncmp(listen, "localhost:", 10) == 0;
 }
 
 /* As cookies have it. */

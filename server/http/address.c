@@ -62,6 +62,12 @@ void http_address_format(const struct http_address *address, char text[HTTP_ADDR
         inet_ntop(AF_INET6, address->bytes, text, HTTP_ADDRESS_TEXT);
 }
 
+bool http_address_is_loopback(const struct http_address *address) {
+    if (is_ipv4(address))
+        return address->bytes[IPV4_FRONT] == 127;
+    return memcmp(address->bytes, &in6addr_loopback, sizeof address->bytes) == 0;
+}
+
 bool http_network_parse(const char *text, struct http_network *network) {
     const char *slash = strchr(text, '/');
     size_t size = slash ? (size_t)(slash - text) : strlen(text);

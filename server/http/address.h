@@ -25,6 +25,9 @@ void http_address_of(const struct sockaddr *socket, struct http_address *address
 
 void http_address_format(const struct http_address *address, char text[HTTP_ADDRESS_TEXT]);
 
+/* Whether it is one by which a machine reaches itself alone. */
+bool http_address_is_loopback(const struct http_address *address);
+
 /* ADDRESS or ADDRESS/BITS. */
 bool http_network_parse(const char *text, struct http_network *network);
 bool http_network_contains(const struct http_network *network, const struct http_address *address);

@@ -40,9 +40,19 @@ def test_help(run, name):
     ["user", "add", "--email", "x@example.org", "--name", "n", "--id", "7"], ["token", "add", "--access", "read"],
     ["token", "add", "--project", "x", "--access", "read"], ["token", "revoke"], ["openapi", "--format", "xml"],
     ["token", "add", "--project", harness.UNKNOWN_ID, "--access", "all"], ["token", "list", "--project", "x"],
-    ["project", "list"], ["migrate", "--database-url"]])
+    ["project", "list"], ["migrate", "--database-url"], ["serve", "--auth", "none", "--listen", "0.0.0.0:0"],
+    ["serve", "--auth", "none", "--listen", "127.0.0.1.example:0"], ["serve", "--auth", "none", "--listen", "[::]:0"]])
 def test_wrong_usage(run, arguments):
     run(*arguments, status=2, stdin="")
+
+
+def test_a_mistyped_option_tells_no_secret(carbond_binary):
+    done = harness.command(carbond_binary, "serve", "--database-ulr=postgresql://carbond:hunter2@db.example/carbond")
+    assert done.returncode == 2 and "--database-ulr" in done.stderr and "hunter2" not in done.stderr
+
+
+def test_an_empty_variable_is_none(run, carbond_binary, database):
+    run("user", "list", CARBOND_DATABASE_URL="")
 
 
 def test_no_database(run, tmp_path):

@@ -148,10 +148,27 @@ static void what_is_counted(void **state) {
     }
 }
 
+static void loopback(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool is_loopback;
+    } examples[] = {
+        {"127.0.0.1", true}, {"127.255.255.255", true}, {"::1", true},         {"::ffff:127.0.0.1", true},
+        {"0.0.0.0", false},  {"126.0.0.1", false},      {"128.0.0.1", false},  {"::", false},
+        {"::2", false},      {"::7f00:1", false},       {"10.0.0.127", false}, {"7f00::1", false},
+    };
+    for (size_t i = 0; i < COUNT(examples); i++) {
+        struct http_address address;
+        assert_true(http_address_parse(examples[i].text, strlen(examples[i].text), false, &address));
+        assert_int_equal(http_address_is_loopback(&address), examples[i].is_loopback);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses), cmocka_unit_test(a_part_of_a_text), cmocka_unit_test(networks),
-        cmocka_unit_test(sockets),   cmocka_unit_test(what_is_counted),
+        cmocka_unit_test(sockets),   cmocka_unit_test(what_is_counted),  cmocka_unit_test(loopback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
