@@ -1,5 +1,6 @@
 #include "http/connection.h"
 
+#include "http/dispatch.h"
 #include "http/exchange.h"
 #include "http/server_private.h"
 
@@ -266,6 +267,8 @@ static struct http_connection *connection_new(struct http_server *server, struct
 static void connection_free(struct http_connection *connection) {
     if (!connection)
         return;
+    if (connection->request)
+        dispatch_lost(connection->request);
     deadline_clear(&connection->server->deadlines, &connection->deadline);
     forget_end(connection);
     source_release(connection->server->sources, connection->source);

@@ -430,22 +430,31 @@ static void account(const struct http_request *request) {
     log_access(request, took);
 }
 
+/* The connection lets go of it. */
+static void let_go(struct http_request *request) {
+    request->from->request = NULL;
+    discharge_address(request);
+    connection_enter(request->from, CONNECTION_IDLE);
+    if (request->counted)
+        http_server_count(request->server, -1);
+    if (request->reply.stream)
+        http_stream_abandon(request->reply.stream);
+    http_request_release(request);
+}
+
 void dispatch_completed(void *context, struct MHD_Connection *connection, void **held,
                         enum MHD_RequestTerminationCode how) {
     struct http_request *request = *held;
-    struct http_server *server = context;
+    (void)context;
     (void)connection;
     (void)how;
     if (!request)
         return;
     account(request);
-    request->from->request = NULL;
-    discharge_address(request);
-    connection_enter(request->from, CONNECTION_IDLE);
-    if (request->counted)
-        http_server_count(server, -1);
-    if (request->reply.stream)
-        http_stream_abandon(request->reply.stream);
-    http_request_release(request);
+    let_go(request);
     *held = NULL;
+}
+
+void dispatch_lost(struct http_request *request) {
+    let_go(request);
 }

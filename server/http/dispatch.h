@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <stddef.h>
 
+struct http_request;
 struct http_server;
 
 /* libmicrohttpd's callbacks; the context is the server. */
@@ -13,6 +14,10 @@ enum MHD_Result dispatch(void *context, struct MHD_Connection *connection, const
                          void **request);
 void dispatch_completed(void *context, struct MHD_Connection *connection, void **request,
                         enum MHD_RequestTerminationCode how);
+
+/* The connection is gone, and libmicrohttpd has not completed this request of it: so it is when no epoll takes the socket any
+ * more. What it had read is gone as well. */
+void dispatch_lost(struct http_request *request);
 
 /* Answers 503 to requests that have waited too long for a worker. On the event thread. */
 void dispatch_expire(struct http_server *server);
