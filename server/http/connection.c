@@ -86,6 +86,7 @@ static void turn_away(struct http_connection *connection) {
 
 /* ---- how fast */
 
+/* 0 if the kernel does not tell: then nothing has moved. */
 static uint64_t bytes_moved(const struct http_connection *connection, enum measure measure) {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
@@ -107,7 +108,7 @@ static bool is_fast_enough(struct http_connection *connection) {
     uint64_t before = connection->moved[connection->phase], now = bytes_moved(connection, measure);
     uint64_t wanted = (uint64_t)connection->server->settings->minimum_rate * (uint64_t)seconds_of(connection);
     connection->moved[connection->phase] = now;
-    return now - before >= wanted || (measure == BYTES_TAKEN && has_taken_all(connection));
+    return now >= before + wanted || (measure == BYTES_TAKEN && has_taken_all(connection));
 }
 
 static void take_deadline(struct http_connection *connection) {

@@ -176,16 +176,26 @@ static struct MHD_Daemon *start_daemon(struct http_server *server) {
     const struct http_server_settings *settings = server->settings;
     struct MHD_OptionItem more[TLS_OPTIONS];
     tls_options(settings->tls, more);
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                                (settings->tls ? MHD_USE_TLS : MHD_NO_FLAG),
-                            0, NULL, NULL, dispatch, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-                            MHD_OPTION_LISTEN_SOCKET, server->listener, MHD_OPTION_URI_LOG_CALLBACK,
-                            dispatch_begin, server, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server,
-                            MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
-                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT,
-                            settings->connection_limit + SPARE_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_ARRAY,
-                            more, MHD_OPTION_END);
+    /* clang-format off */
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (settings->tls ? MHD_USE_TLS : MHD_NO_FLAG),
+        0, NULL, NULL, dispatch, server,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+        MHD_OPTION_LISTEN_SOCKET, server->listener,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_notice, server,
+        MHD_OPTION_URI_LOG_CALLBACK, dispatch_begin, server,
+        MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, settings->connection_limit + SPARE_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_ARRAY, more,
+        MHD_OPTION_END);
+    /* clang-format on */
+    /* Then it has closed the listener, nearly always; by now the number may be another thread's. */
+    if (!daemon)
+        server->listener = -1;
+    return daemon;
 }
 
 bool http_server_start(struct http_server *server) {

@@ -23,6 +23,7 @@ struct http_server_settings {
     const struct http_network *trusted_proxies; /* whose word on the client counts (http/forwarded.h) */
     size_t trusted_proxy_count;
     unsigned connection_limit; /* who comes beyond it gets 503 */
+    size_t body_memory;        /* bytes that the bodies of all requests may take together: beyond that 503 */
     /* Of what follows, 0 is no limit. */
     unsigned connections_per_address; /* beyond that 429; proxies that are trusted may have more */
     unsigned requests_per_connection; /* the last one's reply closes it */
@@ -33,7 +34,6 @@ struct http_server_settings {
     int idle_timeout;
     size_t minimum_rate; /* bytes a second of a body, or of a reply, for which there is more time than that */
     int queue_timeout;   /* seconds that a request waits for a worker: then 503 */
-    size_t body_memory;  /* bytes that the bodies of all requests may take together: beyond that 503 */
 };
 
 enum { HTTP_LANE_INLINE = 0, HTTP_LANES = 4 };
