@@ -10,10 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* ---- what a phase may take */
 
@@ -61,6 +59,10 @@ void connection_enter(struct http_connection *connection, enum connection_phase 
         arm(connection);
 }
 
+bool connection_awaits_client(const struct http_connection *connection) {
+    return phases[connection->phase].is_received;
+}
+
 /* ---- turning away */
 
 /* Past libmicrohttpd, which has not begun an answer; there is nobody to wait for if the socket takes it only in part. `head`
@@ -78,8 +80,9 @@ static void say(const struct http_connection *connection, const char *head, cons
 }
 
 /* The descriptor stays libmicrohttpd's, which closes it on this very thread. */
-static void turn_away(struct http_connection *connection) {
+void connection_turn_away(struct http_connection *connection) {
     connection->turned_away = true;
+    watch_release(connection);
     deadline_clear(&connection->server->deadlines, &connection->deadline);
     shutdown(connection->socket, SHUT_RDWR);
 }
@@ -121,76 +124,13 @@ static void take_deadline(struct http_connection *connection) {
         say(connection, "408 Request Timeout\r\n", "The request took too long to arrive");
         connection->request->sent_status = MHD_HTTP_REQUEST_TIMEOUT;
     }
-    turn_away(connection);
+    connection_turn_away(connection);
 }
 
 void connection_sweep(struct http_server *server, int64_t now) {
     struct deadline *deadline;
     while ((deadline = deadline_take(&server->deadlines, now)))
         take_deadline((struct http_connection *)deadline);
-}
-
-/* ---- clients that have said their last */
-
-enum { ENDS_AT_ONCE = 64 };
-
-bool connection_ends_open(struct connection_ends *ends) {
-    LIST_INIT(&ends->connections);
-    ends->epoll = epoll_create1(EPOLL_CLOEXEC);
-    return ends->epoll >= 0;
-}
-
-void connection_ends_close(struct connection_ends *ends) {
-    if (ends->epoll >= 0)
-        close(ends->epoll);
-    ends->epoll = -1;
-}
-
-/* Without it the deadlines do: it fails for want of memory alone. */
-static void watch_end(struct http_connection *connection) {
-    struct epoll_event end = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = connection};
-    epoll_ctl(connection->server->ends.epoll, EPOLL_CTL_ADD, connection->socket, &end);
-}
-
-static void forget_end(struct http_connection *connection) {
-    epoll_ctl(connection->server->ends.epoll, EPOLL_CTL_DEL, connection->socket, NULL);
-    if (connection->has_ended)
-        LIST_REMOVE(connection, others_ended);
-}
-
-static void note_ends(struct connection_ends *ends) {
-    struct epoll_event told[ENDS_AT_ONCE];
-    int count;
-    do {
-        count = epoll_wait(ends->epoll, told, ENDS_AT_ONCE, 0);
-        for (int i = 0; i < count; i++) {
-            struct http_connection *connection = told[i].data.ptr;
-            if (!connection->has_ended)
-                LIST_INSERT_HEAD(&ends->connections, connection, others_ended);
-            connection->has_ended = true;
-        }
-    } while (count == ENDS_AT_ONCE);
-}
-
-static bool is_read_out(const struct http_connection *connection) {
-    char next;
-    return recv(connection->socket, &next, sizeof next, MSG_PEEK | MSG_DONTWAIT) == 0 &&
-           (!connection->session || gnutls_record_check_pending(connection->session) == 0);
-}
-
-/* Whoever is not read out although nothing else moves will not be. */
-static bool is_forsaken(const struct http_connection *connection) {
-    return !connection->turned_away && phases[connection->phase].is_received &&
-           (connection->server->loop.rested || is_read_out(connection));
-}
-
-void connection_see_ends(struct http_server *server) {
-    struct http_connection *connection;
-    if (server->loop.ended)
-        note_ends(&server->ends);
-    LIST_FOREACH(connection, &server->ends.connections, others_ended)
-    if (is_forsaken(connection))
-        turn_away(connection);
 }
 
 /* ---- beginning and end */
@@ -224,7 +164,7 @@ static void let_in(struct http_connection *connection) {
             continue;
         metric_count((struct metric_counter *)(figures + limits[i].counter), 1);
         say(connection, limits[i].head, limits[i].sentence);
-        turn_away(connection);
+        connection_turn_away(connection);
         return;
     }
     connection_enter(connection, CONNECTION_NEW);
@@ -251,6 +191,7 @@ static struct http_connection *connection_new(struct http_server *server, struct
         return NULL;
     http_address_of(client, &connection->peer.address);
     connection->server = server;
+    connection->handle = handle;
     connection->socket = socket_of(handle);
     connection->source = source_hold(server->sources, &connection->peer.address);
     if (!connection->source) {
@@ -261,7 +202,7 @@ static struct http_connection *connection_new(struct http_server *server, struct
     connection->is_proxy = forwarded_trusts(server->settings, &connection->peer.address);
     if (server->settings->tls)
         begin_tls(connection, handle);
-    watch_end(connection);
+    watch_begin(connection);
     return connection;
 }
 
@@ -271,7 +212,7 @@ static void connection_free(struct http_connection *connection) {
     if (connection->request)
         dispatch_lost(connection->request);
     deadline_clear(&connection->server->deadlines, &connection->deadline);
-    forget_end(connection);
+    watch_end(connection);
     source_release(connection->server->sources, connection->source);
     tls_release(connection->credentials);
     free(connection);

@@ -10,13 +10,13 @@
 #include "http/deadline.h"
 #include "http/forwarded.h"
 #include "http/source.h"
+#include "http/watch.h"
 
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 struct http_request;
 struct http_server;
@@ -34,6 +34,7 @@ enum connection_phase {
 struct http_connection {
     struct deadline deadline; /* the first member: found by it */
     struct http_server *server;
+    struct MHD_Connection *handle;
     struct source *source;
     struct http_request *request; /* that has begun, or NULL */
     enum connection_phase phase;
@@ -41,19 +42,11 @@ struct http_connection {
     uint64_t moved[CONNECTION_PHASES]; /* bytes that had come or gone at the last look in each phase */
     int socket;
     bool turned_away; /* the socket is shut down: whatever still comes from it counts no more */
-    bool has_ended;   /* the client will send no more */
-    LIST_ENTRY(http_connection) others_ended;
+    struct watched watched;
     bool is_proxy; /* a configured one: it comes for many, and tells for whom */
     struct http_client peer;
     struct tls_credentials *credentials; /* these two are NULL with plain HTTP */
     gnutls_session_t session;
-};
-
-/* Those whose client will send no more. libmicrohttpd does not see that if it came together with what was sent last: it
- * would keep such a connection until its deadline. */
-struct connection_ends {
-    int epoll; /* tells who; -1: not open */
-    LIST_HEAD(connection_list, http_connection) connections;
 };
 
 /* Why connections were turned away. */
@@ -77,12 +70,11 @@ void connection_enter(struct http_connection *connection, enum connection_phase 
 /* Whether this is the last request that the client may make. */
 bool connection_is_used_up(const struct http_connection *connection);
 
-/* False when there is no descriptor to be had. */
-bool connection_ends_open(struct connection_ends *ends);
-void connection_ends_close(struct connection_ends *ends);
+/* Whether all depends on what the client sends next. */
+bool connection_awaits_client(const struct http_connection *connection);
 
-/* Closes the connections of those who will send no more, and have no answer to wait for. After each turn of libmicrohttpd. */
-void connection_see_ends(struct http_server *server);
+/* Shuts its socket down. libmicrohttpd will see that, and close it. */
+void connection_turn_away(struct http_connection *connection);
 
 /* Turns away who is beyond a deadline at that second. */
 void connection_sweep(struct http_server *server, int64_t now);

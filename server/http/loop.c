@@ -53,12 +53,12 @@ static void turn(struct http_loop *loop) {
     struct pollfd watched[] = {
         {.fd = loop->epoll, .events = POLLIN},
         {.fd = loop->wake, .events = POLLIN},
-        {.fd = loop->ends, .events = POLLIN},
+        {.fd = loop->watch, .events = POLLIN},
     };
     int pause = pause_of(loop);
     if (pause != 0 && poll(watched, 3, pause) > 0 && watched[1].revents)
         note_wake(loop);
-    loop->ended = watched[2].revents != 0;
+    loop->told = pause == 0 || watched[2].revents;
     MHD_run(loop->daemon);
 }
 
@@ -70,6 +70,7 @@ static void *run(void *argument) {
         turn(loop);
         loop->look_around(loop->context);
     }
+    loop->look_around(loop->context); /* with an end in sight, it takes back what it had suspended */
     for (int i = 0; i < LAST_TURNS; i++)
         MHD_run(loop->daemon);
     return NULL;

@@ -16,8 +16,8 @@ struct http_loop {
     void *context;
     int epoll;   /* libmicrohttpd's */
     int wake;    /* an eventfd */
-    int ends;    /* set by the caller: is watched as well */
-    bool ended;  /* whether that was readable in this turn */
+    int watch;   /* set by the caller: is waited for as well */
+    bool told;   /* whether that may be readable in this turn */
     int hurried; /* turns in a row without a pause, and without progress */
     bool rested; /* whether they became too many before this turn */
     atomic_bool woken;
@@ -36,9 +36,9 @@ void http_loop_resume(struct http_loop *loop, struct MHD_Connection *connection)
 
 /* Says that something has moved: somebody was heard, or taken an answer from. On the event thread.
  *
- * libmicrohttpd may want its next turn at once although nothing can move: while a TLS handshake is unfinished, or while its
- * buffer holds a part of a chunk's head and nothing else has room there. After some such turns the event thread waits a
- * moment, or for what happens first. */
+ * libmicrohttpd may want its next turn at once although nothing can move: while its buffer holds a part of a chunk's head and
+ * nothing else has room there, or a TLS handshake has something to send that finds no room. After some such turns the event
+ * thread waits a moment, or for what happens first. */
 void http_loop_progress(struct http_loop *loop);
 
 /* Has no new connections accepted, from the event thread's next turn on. From any thread. */

@@ -43,7 +43,7 @@ struct http_server *http_server_new(const struct http_server_settings *settings,
     server->settings = settings;
     server->inline_context = inline_context;
     server->listener = -1;
-    server->ends.epoll = -1;
+    server->watch.epoll = -1;
     pthread_mutex_init(&server->lock, NULL);
     condition_init(&server->idle);
     return server;
@@ -163,7 +163,7 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 /* After each turn of libmicrohttpd; for deadlines once a second. */
 static void look_around(void *context) {
     struct http_server *server = context;
-    connection_see_ends(server);
+    watch_look(server);
     int64_t now = deadline_now();
     if (now == server->deadlines.passed)
         return;
@@ -203,8 +203,8 @@ bool http_server_start(struct http_server *server) {
         return false;
     note_address(server);
     deadline_wheel_init(&server->deadlines, deadline_now());
-    server->daemon = connection_ends_open(&server->ends) ? start_daemon(server) : NULL;
-    server->loop.ends = server->ends.epoll;
+    server->daemon = watch_open(&server->watch) ? start_daemon(server) : NULL;
+    server->loop.watch = server->watch.epoll;
     if (server->daemon && http_loop_start(&server->loop, server->daemon, look_around, server))
         return true;
     log_error("cannot start libmicrohttpd");
@@ -277,7 +277,7 @@ void http_server_free(struct http_server *server) {
     }
     for (int i = 0; i < server->lane_count; i++)
         lane_free(server->lanes[i]);
-    connection_ends_close(&server->ends);
+    watch_close(&server->watch);
     if (server->listener >= 0)
         close(server->listener);
     http_router_free(server->router);

@@ -8,6 +8,7 @@
 #include "http/metrics.h"
 #include "http/server.h"
 #include "http/source.h"
+#include "http/watch.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,7 +21,7 @@ struct http_server {
     struct connection_figures turned_away;
     struct source_table *sources; /* the event thread's, like the deadlines */
     struct deadline_wheel deadlines;
-    struct connection_ends ends;
+    struct watch watch;
     struct http_loop loop;
     void *inline_context;
     struct lane *lanes[HTTP_LANES];

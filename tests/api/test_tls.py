@@ -1,6 +1,7 @@
 """The server with a certificate: what it negotiates, that all flows go through it, that the certificate is renewed under
 running connections, and clients that do not speak TLS, or never finish to."""
 
+import contextlib
 import gzip
 import json
 import pathlib
@@ -249,6 +250,12 @@ def connections(server):
             return int(line.split()[1])
 
 
+def running(server):
+    """Nanoseconds that its threads have run."""
+    threads = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/schedstat")
+    return sum(int(path.read_text().split()[0]) for path in threads)
+
+
 def busiest(server, seconds):
     """How much of that time its busiest thread ran, or would have run if the machine had let it."""
     def runnable():
@@ -277,10 +284,10 @@ def trickle(plain, data):
 
 def test_unfinished_handshakes_end(carbond_binary, database, authority, certificate, tmp_path):
     """Silence, half a message, an answer never read on, and a byte now and then: nobody waits for them, neither other clients
-    nor the server (libmicrohttpd's epoll loop would turn as fast as it can), and the idle timeout ends them, which no byte
-    before the end of the handshake prolongs."""
+    nor the server (libmicrohttpd's epoll loop would turn as fast as it can), and the header timeout ends them, which no byte
+    prolongs."""
     certificate.write(tmp_path)
-    with harness.Server(carbond_binary, database, *options(tmp_path), "--idle-timeout", "4",
+    with harness.Server(carbond_binary, database, *options(tmp_path), "--header-timeout", "10",
                         authority=authority.file) as server:
         first = hello(server)
         slow = [socket.create_connection(server.host_and_port, timeout=30) for _ in range(31)]
@@ -293,6 +300,30 @@ def test_unfinished_handshakes_end(carbond_binary, database, authority, certific
         harness.until(lambda: connections(server) <= 1, 20, "the end of all unfinished handshakes")
         for plain in slow:
             plain.close()
+
+
+def test_unfinished_handshakes_cost_nothing(carbond_binary, database, authority, certificate, tmp_path):
+    """Who is served beside them costs the server as much as alone, and not a look at each of them for each event."""
+    certificate.write(tmp_path)
+    with harness.Server(carbond_binary, database, *options(tmp_path), "--header-timeout", "600",
+                        authority=authority.file) as server, contextlib.ExitStack() as stack:
+        client, first = harness.Client(server), hello(server)
+
+        def cost():
+            before = running(server)
+            for _ in range(300):
+                client.get("/healthz")
+            return running(server) - before
+
+        client.get("/healthz")
+        alone = cost()
+        for number in range(300):
+            slow = stack.enter_context(socket.create_connection(server.host_and_port, timeout=30))
+            slow.sendall((b"", first[:50], first)[number % 3])
+        harness.until(lambda: connections(server) >= 301 and busiest(server, 0.5) < 0.2, 60, "rest while all of them wait")
+        amid = cost()
+        assert connections(server) >= 301
+        assert amid < 3 * alone, (alone, amid)
 
 
 def test_end_amid_unfinished_handshakes(carbond_binary, database, authority, certificate, tmp_path):
