@@ -87,15 +87,31 @@ void connection_turn_away(struct http_connection *connection) {
     shutdown(connection->socket, SHUT_RDWR);
 }
 
+void connection_refuse(struct http_connection *connection, int status, const char *head,
+                       const char *sentence) {
+    say(connection, head, sentence);
+    connection->request->sent_status = status;
+    connection_turn_away(connection);
+}
+
 /* ---- how fast */
 
-/* 0 if the kernel does not tell: then nothing has moved. */
-static uint64_t bytes_moved(const struct http_connection *connection, enum measure measure) {
+/* All 0 if the kernel does not tell: then nothing has moved. */
+static struct tcp_info info_of(const struct http_connection *connection) {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
     if (getsockopt(connection->socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
-        return 0;
-    return measure == BYTES_RECEIVED ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
+        info = (struct tcp_info){0};
+    return info;
+}
+
+uint64_t connection_bytes_received(const struct http_connection *connection) {
+    return info_of(connection).tcpi_bytes_received;
+}
+
+static uint64_t bytes_moved(const struct http_connection *connection, enum measure measure) {
+    return measure == BYTES_RECEIVED ? connection_bytes_received(connection)
+                                     : info_of(connection).tcpi_bytes_acked;
 }
 
 /* Not the client but we are slow when it has taken all that there is. */
@@ -120,11 +136,11 @@ static void take_deadline(struct http_connection *connection) {
         return;
     }
     metric_count(&connection->server->turned_away.late[connection->phase], 1);
-    if (phases[connection->phase].is_answered) {
-        say(connection, "408 Request Timeout\r\n", "The request took too long to arrive");
-        connection->request->sent_status = MHD_HTTP_REQUEST_TIMEOUT;
-    }
-    connection_turn_away(connection);
+    if (phases[connection->phase].is_answered)
+        connection_refuse(connection, MHD_HTTP_REQUEST_TIMEOUT, "408 Request Timeout\r\n",
+                          "The request took too long to arrive");
+    else
+        connection_turn_away(connection);
 }
 
 void connection_sweep(struct http_server *server, int64_t now) {

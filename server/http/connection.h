@@ -73,6 +73,14 @@ bool connection_is_used_up(const struct http_connection *connection);
 /* Whether all depends on what the client sends next. */
 bool connection_awaits_client(const struct http_connection *connection);
 
+/* Bytes that the kernel has received; 0 if it does not tell. */
+uint64_t connection_bytes_received(const struct http_connection *connection);
+
+/* Answers the request that has begun, past libmicrohttpd, and turns the client away. `head` is the status line and headers,
+ * from the status on. */
+void connection_refuse(struct http_connection *connection, int status, const char *head,
+                       const char *sentence);
+
 /* Shuts its socket down. libmicrohttpd will see that, and close it. */
 void connection_turn_away(struct http_connection *connection);
 

@@ -219,6 +219,8 @@ static enum MHD_Result take_head(struct http_request *request, const char *metho
     find_client(request);
     if (refuse_head(request, target, version) && refuse_without_body(request))
         return http_reply_send(request);
+    if (http_request_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+        watch_chunks(request->from);
     return MHD_YES;
 }
 

@@ -36,9 +36,9 @@ void http_loop_resume(struct http_loop *loop, struct MHD_Connection *connection)
 
 /* Says that something has moved: somebody was heard, or taken an answer from. On the event thread.
  *
- * libmicrohttpd may want its next turn at once although nothing can move: while its buffer holds a part of a chunk's head and
- * nothing else has room there, or a TLS handshake has something to send that finds no room. After some such turns the event
- * thread waits a moment, or for what happens first. */
+ * libmicrohttpd may want its next turn at once although nothing can move, as while a TLS handshake has something to send that
+ * finds no room. After some such turns the event thread waits a moment, or for what happens first. (What moves as little, and
+ * of which there may be many, is suspended: http/watch.h.) */
 void http_loop_progress(struct http_loop *loop);
 
 /* Has no new connections accepted, from the event thread's next turn on. From any thread. */

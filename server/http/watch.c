@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ static struct watch *watch_of(const struct http_connection *connection) {
 
 bool watch_open(struct watch *watch) {
     LIST_INIT(&watch->ended);
-    LIST_INIT(&watch->handshakes);
+    LIST_INIT(&watch->tried);
     LIST_INIT(&watch->suspended);
     watch->epoll = epoll_create1(EPOLL_CLOEXEC);
     return watch->epoll >= 0;
@@ -36,38 +37,40 @@ static bool ask_for(struct http_connection *connection, int operation, uint32_t 
     return epoll_ctl(watch_of(connection)->epoll, operation, connection->socket, &event) == 0;
 }
 
-/* It fails for want of memory alone: then the deadlines do, and no handshake is suspended. */
-void watch_begin(struct http_connection *connection) {
-    ask_for(connection, EPOLL_CTL_ADD, 0);
-    connection->watched.shakes_hands = connection->session != NULL;
-    if (connection->session)
-        LIST_INSERT_HEAD(&watch_of(connection)->handshakes, connection, watched.handshakes);
-}
-
-void watch_end(struct http_connection *connection) {
-    epoll_ctl(watch_of(connection)->epoll, EPOLL_CTL_DEL, connection->socket, NULL);
-    if (connection->watched.has_ended)
-        LIST_REMOVE(connection, watched.ended);
-    if (connection->watched.shakes_hands)
-        LIST_REMOVE(connection, watched.handshakes);
-}
-
 /* How much there is to read, as far as one byte; below 0 with EAGAIN: nothing yet; 0: nothing any more. */
 static ssize_t to_read(const struct http_connection *connection) {
     char next;
     return recv(connection->socket, &next, sizeof next, MSG_PEEK | MSG_DONTWAIT);
 }
 
-/* ---- handshakes */
+/* ---- what is tried in vain */
 
 static void move(struct http_connection *connection, struct watch_list *list) {
-    LIST_REMOVE(connection, watched.handshakes);
-    LIST_INSERT_HEAD(list, connection, watched.handshakes);
+    LIST_REMOVE(connection, watched.tried);
+    LIST_INSERT_HEAD(list, connection, watched.tried);
 }
 
-/* As long as no request has begun, also when the handshake is finished: it makes no difference. */
+static void be_tried(struct http_connection *connection) {
+    if (!connection->watched.is_tried)
+        LIST_INSERT_HEAD(&watch_of(connection)->tried, connection, watched.tried);
+    connection->watched.is_tried = true;
+    connection->watched.stood_at = UINT64_MAX;
+}
+
+void watch_chunks(struct http_connection *connection) {
+    connection->watched.is_chunked = true;
+    be_tried(connection);
+}
+
+/* A handshake counts as one until a request has begun. */
+static bool may_be_tried(const struct http_connection *connection) {
+    return !connection->turned_away &&
+           (connection->phase == CONNECTION_NEW ||
+            (connection->phase == CONNECTION_BODY && connection->watched.is_chunked));
+}
+
 static bool waits_for_client(const struct http_connection *connection) {
-    return !connection->turned_away && gnutls_record_get_direction(connection->session) == 0 &&
+    return (!connection->session || gnutls_record_get_direction(connection->session) == 0) &&
            to_read(connection) < 0 && errno == EAGAIN;
 }
 
@@ -84,25 +87,40 @@ void watch_release(struct http_connection *connection) {
     if (!connection->watched.is_suspended)
         return;
     connection->watched.is_suspended = false;
-    move(connection, &watch_of(connection)->handshakes);
+    move(connection, &watch_of(connection)->tried);
     ask_for(connection, EPOLL_CTL_MOD, 0);
     http_loop_resume(&connection->server->loop, connection->handle);
 }
 
-static void look_at_handshake(struct http_connection *connection) {
-    if (connection->phase != CONNECTION_NEW) {
-        LIST_REMOVE(connection, watched.handshakes);
-        connection->watched.shakes_hands = false;
+/* Nothing of the body was read in this turn, although there was something to read already before. */
+static bool is_stuck(struct http_connection *connection) {
+    int unread = 0;
+    if (connection->phase != CONNECTION_BODY || ioctl(connection->socket, FIONREAD, &unread) != 0)
+        return false;
+    uint64_t before = connection->watched.stood_at;
+    uint64_t now = unread ? connection_bytes_received(connection) - (uint64_t)unread : UINT64_MAX;
+    connection->watched.stood_at = now;
+    return now == before && now != UINT64_MAX;
+}
+
+static void look_at_tried(struct http_connection *connection) {
+    if (!may_be_tried(connection)) {
+        LIST_REMOVE(connection, watched.tried);
+        connection->watched.is_tried = false;
     } else if (waits_for_client(connection)) {
         suspend(connection);
+    } else if (is_stuck(connection)) {
+        connection_refuse(connection, MHD_HTTP_BAD_REQUEST, "400 Bad Request\r\n",
+                          "The head of a chunk is too long");
     }
 }
 
-static void look_at_handshakes(struct watch *watch) {
+/* They are few: nearly all are suspended. */
+static void look_at_all_tried(struct watch *watch) {
     struct http_connection *connection, *next;
-    for (connection = LIST_FIRST(&watch->handshakes); connection; connection = next) {
-        next = LIST_NEXT(connection, watched.handshakes);
-        look_at_handshake(connection);
+    for (connection = LIST_FIRST(&watch->tried); connection; connection = next) {
+        next = LIST_NEXT(connection, watched.tried);
+        look_at_tried(connection);
     }
 }
 
@@ -137,7 +155,22 @@ static void turn_away_forsaken(struct watch *watch) {
         connection_turn_away(connection);
 }
 
-/* ---- both */
+/* ---- all of it */
+
+/* It fails for want of memory alone: then the deadlines do, and nothing is suspended. */
+void watch_begin(struct http_connection *connection) {
+    ask_for(connection, EPOLL_CTL_ADD, 0);
+    if (connection->session)
+        be_tried(connection);
+}
+
+void watch_end(struct http_connection *connection) {
+    epoll_ctl(watch_of(connection)->epoll, EPOLL_CTL_DEL, connection->socket, NULL);
+    if (connection->watched.has_ended)
+        LIST_REMOVE(connection, watched.ended);
+    if (connection->watched.is_tried)
+        LIST_REMOVE(connection, watched.tried);
+}
 
 static void note_events(struct watch *watch) {
     struct epoll_event told[EVENTS_AT_ONCE];
@@ -159,6 +192,6 @@ void watch_look(struct http_server *server) {
     if (atomic_load(&server->closing))
         release_all(watch);
     else
-        look_at_handshakes(watch);
+        look_at_all_tried(watch);
     turn_away_forsaken(watch);
 }

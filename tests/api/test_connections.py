@@ -12,6 +12,7 @@ import pytest
 
 import harness
 from test_metrics import reaches, value
+from test_tls import busiest, running
 
 HEAD = "Host: carbond.test\r\n"
 PATIENCE = 30  # seconds: a loaded machine may take its time, but not for ever
@@ -159,6 +160,53 @@ def test_who_waits_too_long_for_a_worker(serve, database):
         assert first.answer().status == 200
     connection.close()
     reaches(tree.world.server, 1, "carbond_lane_late_total", lane="worker")
+
+
+# -- chunks -------------------------------------------------------------------------------------------------------------
+
+CHUNKED = f"POST /emissions/batch HTTP/1.1\r\n{HEAD}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n"
+
+
+def test_chunks_byte_by_byte(serve):
+    tree = serve()
+    with harness.RawConnection(tree.world.server) as connection:
+        connection.send(f"{CHUNKED}{credentials(tree)}\r\n".encode())
+        for byte in b"2;a=b\r\n\n\n\r\n1\r\n\n\r\n0\r\nA: b\r\n\r\n":
+            connection.send(bytes([byte]))
+            time.sleep(0.01)
+        assert connection.answer().status == 200
+
+
+def test_a_chunk_whose_head_is_too_long(serve):
+    """libmicrohttpd has no room for it, and would try again until the deadline."""
+    tree = serve("--body-timeout", "600")
+    with harness.RawConnection(tree.world.server) as connection:
+        connection.send(f"{CHUNKED}\r\n".encode() + b"1;" + b"a" * 100_000)
+        answer = connection.answer()
+        assert answer is None or answer.status == 400
+    reaches(tree.world.server, 1, "carbond_http_requests_total", method="POST", route="/emissions/batch", status="400")
+
+
+def test_heads_of_chunks_cost_nothing(serve):
+    """Some of them fill libmicrohttpd's room to the last byte."""
+    tree = serve("--body-timeout", "600")
+    server = tree.world.server
+
+    def cost():
+        before = running(server)
+        for _ in range(300):
+            tree.client.get("/healthz")
+        return running(server) - before
+
+    tree.client.get("/healthz")
+    alone = cost()
+    with contextlib.ExitStack() as stack:
+        for number in range(300):
+            connection = stack.enter_context(harness.RawConnection(server, "127.0.0.2"))
+            connection.send(f"{CHUNKED}\r\n".encode() + b"1;" + b"a" * (number * 60))
+        harness.until(lambda: busiest(server, 0.5) < 0.2, 60, "rest while all of them wait")
+        amid = cost()
+    assert amid < 3 * alone, (alone, amid)
 
 
 # -- connections --------------------------------------------------------------------------------------------------------
