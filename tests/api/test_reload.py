@@ -44,13 +44,19 @@ def test_a_new_jwt_key(own, key_file):
     assert (user_of(own, old), user_of(own, new)) == (None, user)
 
 
-@pytest.mark.parametrize("text", ["too short", "x" * 5000, None])
-def test_a_key_of_no_use_leaves_the_old_one(own, key_file, text):
+@pytest.mark.parametrize("put", [None, os.mkdir, os.mkfifo, lambda path: path.write_text("too short"),
+                                 lambda path: path.write_text("x" * 5000)],
+                         ids=("nothing", "directory", "pipe", "short", "long"))
+def test_a_key_of_no_use_leaves_the_old_one(own, key_file, put):
+    """A pipe that nobody writes to is not waited for: the thread that reads the file is the one that heeds SIGTERM."""
     user = own.user().id
-    key_file.unlink() if text is None else key_file.write_text(text)
+    key_file.unlink()
+    if put:
+        put(key_file)
     reload(own.server, "not all was reloaded")
     assert f"file={key_file}" in own.server.log()
     assert user_of(own, harness.make_jwt(user)) == user
+    key_file.rmdir() if key_file.is_dir() else key_file.unlink(missing_ok=True)
     key_file.write_text(harness.JWT_KEY)
     reload(own.server, "msg=reloaded")
 
