@@ -183,17 +183,19 @@ static bool add_lanes(struct service *service, const struct config *config) {
     const struct {
         const char *name;
         int threads;
+        int share; /* a list takes as long as its reader does */
         const struct db_settings *database;
     } lanes[] = {
-        {"worker", config->workers, &service->database},
-        {"stream", config->stream_workers, &service->streaming},
-        {"password", PASSWORD_WORKERS, &service->database},
+        {"worker", config->workers, 0, &service->database},
+        {"stream", config->stream_workers, (config->stream_workers + 1) / 2, &service->streaming},
+        {"password", PASSWORD_WORKERS, 0, &service->database},
     };
     for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
         service->owners[i] = (struct lane_owner){&service->api, lanes[i].database};
         const struct lane_settings settings = {
             .name = lanes[i].name,
             .threads = lanes[i].threads,
+            .share = lanes[i].share,
             .capacity = (size_t)config->queue_size,
             .new_context = new_worker,
             .free_context = free_worker,

@@ -323,7 +323,8 @@ static enum MHD_Result handle(struct http_request *request) {
     atomic_fetch_add(&request->holders, 1);
     request->on_lane = true;
     MHD_suspend_connection(request->connection);
-    lane_push(lane, request);
+    const struct http_address client = http_address_counted(http_request_address(request));
+    lane_push(lane, request, &client);
     return MHD_YES;
 }
 

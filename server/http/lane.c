@@ -5,16 +5,20 @@
 #include "base/thread.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct worker {
     struct lane *lane;
     void *context;
     pthread_t thread;
+    bool at_work;               /* the lane's lock guards this, ... */
+    struct http_address client; /* ... and for whom */
 };
 
 struct waiting_job {
     void *job;
     int64_t since;
+    struct http_address client;
 };
 
 struct lane {
@@ -33,31 +37,61 @@ struct lane {
     struct worker workers[];
 };
 
-/* With the lock held. NULL when none waits. */
-static void *take(struct lane *lane) {
-    if (!lane->waiting)
-        return NULL;
-    void *job = lane->ring[lane->head].job;
+static struct waiting_job *place(struct lane *lane, size_t n) {
+    return &lane->ring[(lane->head + n) % lane->settings.capacity];
+}
+
+/* With the lock held, the nth job that waits; those before it move up. */
+static struct waiting_job take(struct lane *lane, size_t n) {
+    struct waiting_job taken = *place(lane, n);
+    for (; n > 0; n--)
+        *place(lane, n) = *place(lane, n - 1);
     lane->head = (lane->head + 1) % lane->settings.capacity;
     lane->waiting--;
     lane->reserved--;
     if (lane->ending && lane->reserved == 0)
         pthread_cond_broadcast(&lane->filled);
-    return job;
+    return taken;
 }
 
-static void *next_job(struct lane *lane) {
+static bool has_its_share(const struct lane *lane, const struct http_address *client) {
+    int share = lane->settings.share, at_work = 0;
+    for (int i = 0; share && i < lane->settings.threads; i++) {
+        const struct worker *worker = &lane->workers[i];
+        at_work += worker->at_work && memcmp(&worker->client, client, sizeof *client) == 0;
+    }
+    return share && at_work >= share;
+}
+
+/* With the lock held: the first of which a worker may take, or as many as wait if there is none. Whose share is used up
+ * waits for the worker that has it. */
+static size_t next_in_turn(struct lane *lane) {
+    size_t n = 0;
+    while (n < lane->waiting && has_its_share(lane, &place(lane, n)->client))
+        n++;
+    return n;
+}
+
+static void *next_job(struct worker *worker) {
+    struct lane *lane = worker->lane;
+    struct waiting_job next = {0};
+    size_t n;
     pthread_mutex_lock(&lane->lock);
-    while (!lane->waiting && !(lane->ending && lane->reserved == 0))
+    worker->at_work = false;
+    while ((n = next_in_turn(lane)) == lane->waiting && !(lane->ending && lane->reserved == 0))
         pthread_cond_wait(&lane->filled, &lane->lock);
-    void *job = take(lane);
+    if (n < lane->waiting) {
+        next = take(lane, n);
+        worker->at_work = true;
+        worker->client = next.client;
+    }
     pthread_mutex_unlock(&lane->lock);
-    return job;
+    return next.job;
 }
 
 void *lane_take_late(struct lane *lane, int64_t before) {
     pthread_mutex_lock(&lane->lock);
-    void *job = lane->waiting && lane->ring[lane->head].since < before ? take(lane) : NULL;
+    void *job = lane->waiting && place(lane, 0)->since < before ? take(lane, 0).job : NULL;
     pthread_mutex_unlock(&lane->lock);
     if (job)
         metric_count(&lane->late, 1);
@@ -67,7 +101,7 @@ void *lane_take_late(struct lane *lane, int64_t before) {
 static void *run_worker(void *argument) {
     struct worker *worker = argument;
     void *job;
-    while ((job = next_job(worker->lane))) {
+    while ((job = next_job(worker))) {
         metric_change(&worker->lane->busy, 1);
         worker->lane->settings.work(job, worker->context);
         metric_change(&worker->lane->busy, -1);
@@ -117,10 +151,9 @@ bool lane_reserve(struct lane *lane) {
     return room;
 }
 
-void lane_push(struct lane *lane, void *job) {
+void lane_push(struct lane *lane, void *job, const struct http_address *client) {
     pthread_mutex_lock(&lane->lock);
-    lane->ring[(lane->head + lane->waiting) % lane->settings.capacity] =
-        (struct waiting_job){job, clock_monotonic()};
+    *place(lane, lane->waiting) = (struct waiting_job){job, clock_monotonic(), *client};
     lane->waiting++;
     pthread_cond_signal(&lane->filled);
     pthread_mutex_unlock(&lane->lock);

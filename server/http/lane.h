@@ -2,6 +2,8 @@
  * connection). The event thread never blocks on one: it reserves a place, prepares, and then pushes. */
 #pragma once
 
+#include "http/address.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +11,7 @@
 struct lane_settings {
     const char *name; /* of its threads, at most 15 bytes */
     int threads;
+    int share; /* of them, as many as work for one address at once; the rest is left to others. 0: all */
     size_t capacity; /* jobs that may wait */
     /* Made on the starting thread, one for each thread; NULL from `new_context` is a failure. */
     void *(*new_context)(void *owner);
@@ -24,9 +27,10 @@ struct lane;
 /* NULL when out of memory or threads. The settings are copied. */
 struct lane *lane_new(const struct lane_settings *settings);
 
-/* A place in the queue; false: full, or ended. Each place taken must be filled by lane_push. Neither blocks. */
+/* A place in the queue; false: full, or ended. Each place taken must be filled by lane_push, which tells for whom the job is
+ * (as http_address_counted). Neither blocks. */
 bool lane_reserve(struct lane *lane);
-void lane_push(struct lane *lane, void *job);
+void lane_push(struct lane *lane, void *job, const struct http_address *client);
 
 /* Takes a job back that has waited for a thread since before that time (base/clock.h); NULL when there is none. From any
  * thread; does not block. */

@@ -129,17 +129,36 @@ def read_with_pauses(connection, piece=1 << 20, pause=0.05):
     return received + len(connection.buffer)
 
 
+def slow_reader(tree, ask, source):
+    """Asks, and reads nothing."""
+    reader = harness.RawConnection(tree.world.server, source)
+    reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.send(ask)
+    return reader
+
+
 def test_readers_that_trickle(serve):
-    """Two of them have all the workers for lists; they are cut off, and who waits gets its list."""
-    tree = serve("--send-timeout", "1", "--queue-timeout", str(PATIENCE))
-    with long_list(tree) as ask, contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(harness.RawConnection(tree.world.server)) for _ in range(2)]
-        for reader in readers:
-            reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            reader.send(ask)
-            assert reader.socket.recv(1)
+    """From two addresses they have all the workers for lists; they are cut off, and who waits gets its list."""
+    tree = serve("--stream-workers", "2", "--send-timeout", "1", "--queue-timeout", str(PATIENCE))
+    with long_list(tree) as ask, slow_reader(tree, ask, "127.0.0.2") as one, slow_reader(tree, ask, "127.0.0.3") as other:
+        assert one.socket.recv(1) and other.socket.recv(1)
         tree.client.get("/organizations", timeout=PATIENCE)
         late(tree.world.server, "sending")
+
+
+def test_one_address_leaves_workers_to_others(serve):
+    """However many lists it asks for, and however slowly it reads them."""
+    tree = serve("--send-timeout", "600", "--queue-timeout", str(PATIENCE))
+    server = tree.world.server
+    with long_list(tree) as ask, contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(slow_reader(tree, ask, "127.0.0.2")) for _ in range(6)]
+        reaches(server, 4, "carbond_lane_jobs_waiting", lane="stream")
+        for _ in range(3):
+            tree.client.get("/organizations", timeout=PATIENCE / 2)
+        reaches(server, 2, "carbond_lane_threads_busy", lane="stream")
+        for reader in readers[:2]:
+            reader.__exit__()
+        reaches(server, 2, "carbond_lane_jobs_waiting", lane="stream")  # its turn comes
 
 
 def test_who_waits_too_long_for_a_worker(serve, database):
