@@ -50,10 +50,18 @@ static bool refuse_secret(const struct api *api, enum limit limit, struct http_r
     return seconds > 0;
 }
 
+static bool refuse_host(const struct api *api, struct http_request *request) {
+    if (!api->auth->at_home || http_request_host_trusted(request))
+        return false;
+    http_reply_error(request, 403,
+                     "With --auth none the server answers to localhost, its address, and each --cors-origin");
+    return true;
+}
+
 bool gate_refuse(struct http_request *request, void *worker) {
     const struct api *api = ((struct api_worker *)worker)->api;
     enum route_class class = class_of(request);
-    return refuse_address(api, classes[class].by_address, request) ||
+    return refuse_host(api, request) || refuse_address(api, classes[class].by_address, request) ||
            (!api->auth->none && refuse_secret(api, classes[class].by_secret, request));
 }
 

@@ -28,7 +28,8 @@ struct caller {
 };
 
 struct auth_settings {
-    bool none; /* everyone is the local admin */
+    bool none;    /* everyone is the local admin ... */
+    bool at_home; /* ... who is on this host: then there is `none`, but not for anywhere */
     struct jwt_policy jwt;
 };
 

@@ -114,6 +114,7 @@ static bool configure(struct service *service, const struct config *config) {
     service->streaming.statement_timeout = config->stream_timeout;
     service->auth = (struct auth_settings){
         .none = strcmp(config->auth, "none") == 0,
+        .at_home = strcmp(config->auth, "none") == 0 && !config->auth_none_anywhere,
         .jwt = {.require_expiry = config->jwt_require_exp,
                 .issuer = config->jwt_issuer,
                 .audience = config->jwt_audience},
@@ -144,7 +145,7 @@ static bool configure(struct service *service, const struct config *config) {
     emission_reader_init(&service->api.emission_reader, &body_emission);
     emission_reader_init(&service->api.batch_reader, &body_batch_emission);
     service->inline_worker.api = &service->api;
-    if (service->auth.none && !config->auth_none_anywhere && !is_loopback(config->listen)) {
+    if (service->auth.at_home && !is_loopback(config->listen)) {
         log_error("with --auth none, whoever reaches the server is its admin: listen on loopback, or say "
                   "--auth-none-anywhere true");
         return false;

@@ -23,6 +23,13 @@ bool cors_is_own(const char *origin, const char *host, bool secure) {
     return is_joined(origin, "https://", host) || (!secure && is_joined(origin, "http://", host));
 }
 
+bool cors_names(const struct http_server_settings *settings, const char *host) {
+    for (size_t i = 0; i < settings->cors_origin_count; i++)
+        if (cors_is_own(settings->cors_origins[i], host, false))
+            return true;
+    return false;
+}
+
 void cors_headers(struct http_request *request) {
     const struct http_server_settings *settings = http_server_settings(request->server);
     const char *origin = http_request_header(request, MHD_HTTP_HEADER_ORIGIN);

@@ -13,6 +13,9 @@ bool cors_allows(const struct http_server_settings *settings, const char *origin
  * speak TLS for us, and may not). */
 bool cors_is_own(const char *origin, const char *host, bool secure);
 
+/* Whether the host is that of a configured origin. */
+bool cors_names(const struct http_server_settings *settings, const char *host);
+
 /* Adds the headers that let the request's origin read the reply. */
 void cors_headers(struct http_request *request);
 

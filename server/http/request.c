@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 struct http_request *http_request_new(struct http_server *server, const char *target) {
     struct http_request *request = calloc(1, sizeof *request);
@@ -87,12 +88,26 @@ bool http_request_is_gzipped(const struct http_request *request) {
     return request->gzipped;
 }
 
+static const char *host_of(const struct http_request *request) {
+    return request->url.host ? request->url.host : http_request_header(request, MHD_HTTP_HEADER_HOST);
+}
+
 bool http_request_origin_trusted(const struct http_request *request) {
     const char *origin = http_request_header(request, MHD_HTTP_HEADER_ORIGIN);
-    const char *host =
-        request->url.host ? request->url.host : http_request_header(request, MHD_HTTP_HEADER_HOST);
-    return cors_is_own(origin, host, http_request_is_secure(request)) ||
+    return cors_is_own(origin, host_of(request), http_request_is_secure(request)) ||
            cors_allows(http_server_settings(request->server), origin);
+}
+
+static bool is_localhost(const char *host) {
+    static const char name[] = "localhost";
+    return strncasecmp(host, name, sizeof name - 1) == 0 && strchr(":", host[sizeof name - 1]);
+}
+
+bool http_request_host_trusted(const struct http_request *request) {
+    struct http_address address;
+    const char *host = host_of(request);
+    return !host || is_localhost(host) || http_address_parse(host, strlen(host), true, &address) ||
+           cors_names(http_server_settings(request->server), host);
 }
 
 const struct http_address *http_request_address(const struct http_request *request) {

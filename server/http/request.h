@@ -35,6 +35,10 @@ bool http_request_is_gzipped(const struct http_request *request);
 /* Whether `Origin` is the server's own (by the target's host, or else the Host header) or a configured one; false without the header. */
 bool http_request_origin_trusted(const struct http_request *request);
 
+/* Whether the name that the server is asked by is nobody else's to give: an address, localhost, the host of a configured
+ * origin, or none at all. Whoever owns another name may let it lead here, and so make their page one of our own origin. */
+bool http_request_host_trusted(const struct http_request *request);
+
 /* Who sent it: the peer of the connection, or whom a configured proxy names as its client (http/forwarded.h). */
 const struct http_address *http_request_address(const struct http_request *request);
 const char *http_request_address_text(const struct http_request *request);

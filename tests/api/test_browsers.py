@@ -150,6 +150,23 @@ def test_without_authentication_other_sites_may_not_write(carbond_binary, new_da
             client.post("/emissions", emission, headers=headers)
 
 
+def test_without_authentication_a_strange_name_leads_nowhere(carbond_binary, new_database):
+    """A page of a name that its owner has let lead to this host is of our own origin, as far as its browser knows."""
+    with harness.Server(carbond_binary, new_database(), "--auth", "none", "--cors-origin", harness.DASHBOARD) as server:
+        def ask(host, line="GET /organizations HTTP/1.1"):
+            return harness.raw(server, f"{line}\r\nHost: {host}\r\n\r\n".encode()).status
+
+        for host in ("evil.example", "evil.example:8008", "localhost.evil.example", "127.0.0.1.evil.example", "[::1].evil.example"):
+            assert (ask(host), ask("localhost", f"GET http://{host}/users HTTP/1.1")) == (403, 403)
+            harness.Client(server).post("/organizations", {"name": "o", "description": "d"}, 403,
+                                        headers={"Host": host, "Origin": f"http://{host}"})
+        for host in ("localhost", "LOCALHOST:8008", "127.0.0.1", "127.0.0.1:8008", "[::1]:8008", "dashboard.example"):
+            assert ask(host) == 200
+        assert harness.raw(server, b"GET /organizations HTTP/1.0\r\n\r\n").status == 200
+    with harness.Server(carbond_binary, new_database(), "--auth", "none", "--auth-none-anywhere", "true") as server:
+        assert ask("carbond.intranet.example") == 200
+
+
 # -- the cookie -------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("option, attribute", [("lax", "SameSite=Lax"), ("strict", "SameSite=Strict")])
