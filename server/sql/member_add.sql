@@ -1,11 +1,16 @@
--- Adding a member again changes nothing.
+-- Adding a member again changes nothing. What they do alone (see 0008_told.sql) is told to those who add somebody of no
+-- organisation, and to those who are told already, as admins of another one.
 with o as (
     select id from administered_organizations(:caller) where id = :organization_id
 ), known as (
     select id, email from users where lower(email) = lower(:email) and is_active
 ), added as (
-    insert into memberships (organization_id, user_id)
-    select o.id, known.id from o, known
+    insert into memberships (organization_id, user_id, is_told)
+    select o.id, known.id,
+           not exists (select from memberships m where m.user_id = known.id)
+           or exists (select from told_memberships m where m.user_id = known.id
+                         and m.organization_id in (select id from administered_organizations(:caller)))
+      from o, known
     on conflict do nothing
     returning organization_id, user_id
 ), recorded as (

@@ -4,5 +4,5 @@ with u as (
     select u.id, u.email from (select) one left join users u on u.id = :user_id
 )
 {record} 'sign_in_failed', m.organization_id, null, u.id, u.email, null, null
-  from u left join memberships m on m.user_id = u.id
+  from u left join told_memberships m on m.user_id = u.id
 returning null::json

@@ -12,6 +12,6 @@ with gone as (
       from gone k join projects p on p.id = k.project_id
 ), recorded_too as (
     {record} 'user_token_revoked', s.organization_id, null, k.id, k.name, {actor}
-      from gone_too k left join memberships s on s.user_id = k.user_id
+      from gone_too k left join told_memberships s on s.user_id = k.user_id
 )
 select id from gone union all select id from gone_too

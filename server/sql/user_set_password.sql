@@ -9,9 +9,9 @@ with u as (
     returning id, user_id, name
 ), recorded as (
     {record} 'password_set', s.organization_id, null, u.id, u.email, {actor}
-      from u left join memberships s on s.user_id = u.id
+      from u left join told_memberships s on s.user_id = u.id
 ), recorded_too as (
     {record} 'user_token_revoked', s.organization_id, null, k.id, k.name, {actor}
-      from revoked k left join memberships s on s.user_id = k.user_id
+      from revoked k left join told_memberships s on s.user_id = k.user_id
 )
 select id from u

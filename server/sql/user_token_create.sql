@@ -6,6 +6,6 @@ with k as (
     returning *
 ), recorded as (
     {record} 'user_token_created', s.organization_id, null, k.id, k.name, {actor}
-      from k left join memberships s on s.user_id = k.user_id
+      from k left join told_memberships s on s.user_id = k.user_id
 )
 select {user_token} from k

@@ -4,7 +4,7 @@ with k as (
     returning id, user_id, name
 ), recorded as (
     {record} 'user_token_revoked', s.organization_id, null, k.id, k.name, {actor}
-      from k left join memberships s on s.user_id = k.user_id
+      from k left join told_memberships s on s.user_id = k.user_id
 )
 select case when k.id is null then json_build_object('detail', 'No such token of yours') end,
        case when k.id is null then 404 end

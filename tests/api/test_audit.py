@@ -83,7 +83,7 @@ def test_user_tokens(world, tree, told):
 
 
 def test_signing_in_and_out(world, tree, told):
-    """What concerns a user is told to each organisation that they are a member of at the time."""
+    """What concerns a user is told to the organisation that they are a member of at the time."""
     user = world.user(password="correct horse")
     credentials = {"email": user.email, "password": "correct horse"}
     world.server.secrets.add(world.nobody.post("/authenticate", credentials, 200).json()["access_token"])
@@ -91,8 +91,6 @@ def test_signing_in_and_out(world, tree, told):
     path = f"/organizations/{tree.organization['id']}"
     tree.client.post(f"{path}/add-user", {"email": user.email}, 200)
     told()
-    other = harness.Tree(world)
-    other.client.post(f"/organizations/{other.organization['id']}/add-user", {"email": user.email}, 200)
     world.server.secrets.add(world.nobody.post("/authenticate", credentials, 200).json()["access_token"])
     for route in ("/authenticate", "/auth/login"):
         world.nobody.post(route, {"email": user.email, "password": "wrong horse"}, 401, headers=ORIGIN)
@@ -105,11 +103,28 @@ def test_signing_in_and_out(world, tree, told):
                 ("sign_in_failed", None, "127.0.0.1", None, whom), ("signed_in", who, "127.0.0.1", None, whom),
                 ("signed_out", who, "127.0.0.1", None, whom)]
     assert told() == expected
-    assert [record["action"] for record in records(other)[4::-1]] == [action for action, *_ in expected]
     tree.client.delete(f"{path}/users/{user.id}")
     told()
     world.server.secrets.add(world.nobody.post("/authenticate", credentials, 200).json()["access_token"])
     assert told() == []
+
+
+def test_strangers_are_told_nothing(world, tree, told):
+    """Who adds a member of somebody else's organisation, to however many of their own, learns nothing of what they do alone;
+    who is told already is told in each organisation."""
+    user, colleague, stranger = (*(world.member(tree.admin, tree.organization) for _ in range(2)), world.user())
+    organizations = [(admin, world.organization(admin)) for admin in (stranger, stranger, colleague, tree.admin, user)]
+    for admin, organization in organizations:
+        admin.client.post(f"/organizations/{organization['id']}/add-user", {"email": user.email}, 200)
+    told()
+    world.client(bearer=world.user_token(user)["token"]).delete(f"/user/tokens/{world.user_token(user)['id']}")
+    world.nobody.post("/authenticate", {"email": user.email, "password": "wrong horse"}, 401)
+    deeds = ["user_token_created", "user_token_created", "user_token_revoked", "sign_in_failed"]
+    assert [action for action, *_ in told()] == deeds
+    for admin, organization in organizations:
+        items = admin.client.get(f"/organizations/{organization['id']}/audit").json()["items"]
+        deeds_told = [item["action"] for item in items[::-1] if item["action"] in deeds]
+        assert deeds_told == (deeds if admin in (tree.admin, user) else [])
 
 
 def test_what_was_typed_for_an_unknown_address_is_not_kept(world, database):

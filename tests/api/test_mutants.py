@@ -91,6 +91,10 @@ EQUIVALENT = {
         "emission_store": ["without (SELECT COALESCE(sum(emissions_count), 0) FROM added) < (SELECT sent FROM reached)",
                            "without (SELECT pairs FROM reached)[s.pair] (2)",
                            "without NOT(s.run_id, s.timestamp, s.id) IN (SELECT run_id, timestamp, id FROM stored)"],
+        "member_add": ["without m.user_id = known.id", "without m.user_id = known.id (2)",
+                       "without m.organization_id IN (SELECT id FROM administered_organizations($1))",
+                       "reachable_organizations for administered_organizations (2)",
+                       "anything_organizations for administered_organizations (2)"],
         "member_patch": ["without a.is_admin", "without a.user_id = $3", "without before.user_id = s.user_id",
                          "without before.is_admin <> s.is_admin", "without s.is_admin"],
         "organization_audit": ["without (a.timestamp, a.id) < (COALESCE(CAST($3 AS timestamptz), 'infinity'), "

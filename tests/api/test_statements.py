@@ -45,7 +45,7 @@ DIRECT = {
     **dict.fromkeys(("schema_differs", "schema_state", "schema_version"), {"schema_migrations"}),
 }
 # Whose names and memberships a record of a deed tells (server/sql/shapes/record.sql, actor.sql, signed_in.sql).
-OF_RECORDS = {"users", "memberships"}
+OF_RECORDS = {"users", "memberships", "told_memberships"}
 # Functions that read, and are for nobody.
 OF_UPKEEP = {"rebuild_sums": "sums_rebuild", "count_strays": "partition_count",
              "make_missing_emission_partition": "partition_make"}
