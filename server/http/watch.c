@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS_AT_ONCE = 64 };
+enum { EVENTS_AT_ONCE = 64, STUCK_AFTER = 3 /* turns */ };
 
 /* What epoll tells of a client's end; the last two whether asked for or not. */
 #define END (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
@@ -43,6 +43,11 @@ static ssize_t to_read(const struct http_connection *connection) {
     return recv(connection->socket, &next, sizeof next, MSG_PEEK | MSG_DONTWAIT);
 }
 
+/* Bytes that TLS has read and nobody has asked it for. */
+static uint64_t in_tls(const struct http_connection *connection) {
+    return connection->session ? gnutls_record_check_pending(connection->session) : 0;
+}
+
 /* ---- what is tried in vain */
 
 static void move(struct http_connection *connection, struct watch_list *list) {
@@ -55,6 +60,7 @@ static void be_tried(struct http_connection *connection) {
         LIST_INSERT_HEAD(&watch_of(connection)->tried, connection, watched.tried);
     connection->watched.is_tried = true;
     connection->watched.stood_at = UINT64_MAX;
+    connection->watched.stood = 0;
 }
 
 void watch_chunks(struct http_connection *connection) {
@@ -71,7 +77,7 @@ static bool may_be_tried(const struct http_connection *connection) {
 
 static bool waits_for_client(const struct http_connection *connection) {
     return (!connection->session || gnutls_record_get_direction(connection->session) == 0) &&
-           to_read(connection) < 0 && errno == EAGAIN;
+           in_tls(connection) == 0 && to_read(connection) < 0 && errno == EAGAIN;
 }
 
 /* What comes from now on is told, and what has come since we looked. */
@@ -92,15 +98,16 @@ void watch_release(struct http_connection *connection) {
     http_loop_resume(&connection->server->loop, connection->handle);
 }
 
-/* Nothing of the body was read in this turn, although there was something to read already before. */
+/* Nothing of the body was read in some turns, although there was something to read already before. */
 static bool is_stuck(struct http_connection *connection) {
     int unread = 0;
     if (connection->phase != CONNECTION_BODY || ioctl(connection->socket, FIONREAD, &unread) != 0)
         return false;
-    uint64_t before = connection->watched.stood_at;
-    uint64_t now = unread ? connection_bytes_received(connection) - (uint64_t)unread : UINT64_MAX;
+    uint64_t left = (uint64_t)unread + in_tls(connection), before = connection->watched.stood_at;
+    uint64_t now = left ? connection_bytes_received(connection) - left : UINT64_MAX;
     connection->watched.stood_at = now;
-    return now == before && now != UINT64_MAX;
+    connection->watched.stood = now == before && left ? connection->watched.stood + 1 : 0;
+    return connection->watched.stood == STUCK_AFTER;
 }
 
 static void look_at_tried(struct http_connection *connection) {
@@ -138,8 +145,7 @@ static void note_end(struct http_connection *connection) {
 }
 
 static bool is_read_out(const struct http_connection *connection) {
-    return to_read(connection) == 0 &&
-           (!connection->session || gnutls_record_check_pending(connection->session) == 0);
+    return to_read(connection) == 0 && in_tls(connection) == 0;
 }
 
 /* Whoever is not read out although nothing else moves will not be. */

@@ -32,6 +32,7 @@ struct watched {
     bool is_suspended;
     bool is_chunked;
     uint64_t stood_at; /* as many bytes were read at the last look, if there were more; else UINT64_MAX */
+    int stood;         /* turns since then in which there were no more */
     LIST_ENTRY(http_connection) ended;
     LIST_ENTRY(http_connection) tried;
 };
