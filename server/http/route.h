@@ -25,7 +25,7 @@ struct http_route {
     unsigned body;     /* of enum http_body */
     size_t body_limit; /* bytes */
     /* Asked on the event thread, with the server's inline context, when the head is read and well-formed: true, and a reply
-     * was left, if the request is one too many. May be NULL. */
+     * was left, if the request is not let in, as one too many. May be NULL. */
     bool (*refuse)(struct http_request *request, void *context);
     /* The threads that handle it (see http_server_add_lane). */
     int lane;
