@@ -21,7 +21,7 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", 20))
 CALM = 4  # s between the ends of all sessions
 GROWTH = 3 << 20  # bytes: of a heap that is cut up a little differently each time
 # Threads with a connection each: workers, stream workers, password workers, writers, upkeep.
-CONNECTIONS = 4 + 2 + 2 + 2 + 1
+CONNECTIONS = 4 + 4 + 2 + 2 + 1
 TAKEN = {"memory": "process_resident_memory_bytes", "descriptors": "process_open_fds", "threads": "process_threads",
          "connections": "carbond_database_connections"}
 
