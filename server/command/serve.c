@@ -6,13 +6,12 @@
 #include "base/process.h"
 #include "command/command.h"
 #include "command/monitor.h"
+#include "command/signals.h"
 #include "db/migrate.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
 #include "upkeep/upkeep.h"
 
-#include <arpa/inet.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,20 +307,6 @@ static void stop(struct service *service) {
     tls_free(service->tls);
 }
 
-/* ---- signals */
-
-/* Before other threads start, so that all of them leave the signals to this one. */
-static sigset_t block_signals(void) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    signal(SIGPIPE, SIG_IGN);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    return signals;
-}
-
 static void reload(struct service *service, const struct config *config) {
     bool well = !service->tls || tls_reload(service->tls);
     well &= read_jwt_key(service, config);
@@ -329,18 +314,6 @@ static void reload(struct service *service, const struct config *config) {
         log_info("reloaded");
     else
         log_error("not all was reloaded: what is of no use left what was before");
-}
-
-/* Returns when it is time to end. A SIGHUP that the kernel sends tells that the terminal is gone. */
-static void heed_signals(struct service *service, const struct config *config, const sigset_t *signals) {
-    siginfo_t signal;
-    for (;;) {
-        int number = sigwaitinfo(signals, &signal);
-        if (number == SIGHUP && signal.si_code != SI_KERNEL)
-            reload(service, config);
-        else if (number > 0)
-            return;
-    }
 }
 
 int command_serve(const struct config *config) {
@@ -351,13 +324,14 @@ int command_serve(const struct config *config) {
         return EXIT_USAGE;
     }
     want_descriptors(config);
-    const sigset_t signals = block_signals();
+    signals_block();
     int status = EXIT_FAILED;
     if (schema_is_current(&service) && start(&service, config)) {
         log_info("listening", "address", http_server_address(service.server), "metrics",
                  monitor_address(service.monitor), "version", CARBOND_VERSION, "auth", config->auth, "tls",
                  service.tls ? "on" : "off");
-        heed_signals(&service, config, &signals);
+        while (signals_wait() == SIGNALS_RELOAD)
+            reload(&service, config);
         wind_down(&service, config);
         status = EXIT_DONE;
     }
