@@ -177,6 +177,8 @@ static const struct option_row options[] = {
     {"status", CONFIG_MIGRATE, FLAG, AT(status),
      .help = "only tell what is applied and what is pending (then the exit status is 1)"},
     {"dry-run", CONFIG_MIGRATE, FLAG, AT(dry_run), .help = "only print the statements that are to be applied"},
+    {"lock-wait", CONFIG_MIGRATE, NUMBER, AT(lock_wait), .fallback = "60", .minimum = 0, .maximum = 86400,
+     .help = "seconds to try again while others hold a lock that a migration needs (each try holds up others for one at most)"},
     {"repair", CONFIG_VERIFY_SUMS, FLAG, AT(repair), .help = "make the sums anew of the runs whose sums differ"},
     {"help", ~0U, FLAG, AT(help), .help = "print this"},
 };

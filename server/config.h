@@ -74,6 +74,7 @@ struct config {
     bool tables;
     bool status;
     bool dry_run;
+    int lock_wait;
     bool repair;
     bool help;
     char *owned[CONFIG_ORIGINS + CONFIG_PROXIES + 8]; /* copies that the pointers above point into */

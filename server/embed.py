@@ -18,6 +18,8 @@ import sys
 PARAMETER = re.compile(r"'(?:[^']|'')*'|::|:([a-z_]+)")
 SHAPE = re.compile(r"\{([a-z_]+)\}")
 COMMENT = re.compile(r"--[^\n]*")
+# In a migration: the version that a server must have been built for to work on the schema after it (migrations/README.md).
+OLDEST_SERVER = re.compile(r"^-- oldest server: (\d+)$", re.MULTILINE)
 
 
 def c_string(text):
@@ -85,6 +87,10 @@ def statements(source, out):
     (out / "statements.c").write_text("\n".join(body) + "\n")
 
 
+def oldest_server(text):
+    return max(map(int, OLDEST_SERVER.findall(text)), default=0)
+
+
 def migrations(source, out):
     body = ['#include "db/migrate.h"', "#include <stddef.h>", ""]
     files = sorted(source.glob("[0-9][0-9][0-9][0-9]_*.sql"))
@@ -93,8 +99,9 @@ def migrations(source, out):
             sys.exit(f"{path}: expected number {expected:04d}; migrations are numbered without gaps")
     body.append("const struct migration migrations[] = {")
     for path in files:
-        body.append(f'    {{{int(path.name[:4])}, "{path.stem}",\n    {c_string(path.read_text())}}},')
-    body.append("    {0, NULL, NULL}};")
+        text = path.read_text()
+        body.append(f'    {{{int(path.name[:4])}, {oldest_server(text)}, "{path.stem}",\n    {c_string(text)}}},')
+    body.append("    {0, 0, NULL, NULL}};")
     (out / "migrations.c").write_text("\n".join(body) + "\n")
 
 

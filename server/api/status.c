@@ -33,13 +33,15 @@ static bool can_write(struct db *db) {
 }
 
 void status_ready(struct call *call) {
-    int version;
+    struct schema schema;
     if (atomic_load(&call->api->draining))
         http_reply_error(call->request, 503, "The server is about to end");
-    else if (migrate_version(call->db, &version) != DB_OK)
+    else if (migrate_schema(call->db, &schema) != DB_OK)
         http_reply_error(call->request, 503, "The database is away");
-    else if (version < migrate_version_wanted())
+    else if (migrate_is_too_old(&schema))
         http_reply_error(call->request, 503, "The database's schema is too old: run carbond migrate");
+    else if (migrate_is_too_new(&schema))
+        http_reply_error(call->request, 503, "The database's schema is too new: run a newer carbond");
     else if (!can_write(call->db))
         http_reply_error(call->request, 503, "The database takes no changes: nothing can be stored");
     else

@@ -218,18 +218,20 @@ static void want_descriptors(const struct config *config) {
                  "wanted", log_number((int64_t)wanted).text);
 }
 
-/* A database that is away may come back: /readyz says 503 until then. One whose schema is too old will not mend itself. */
-static bool schema_is_current(const struct service *service) {
-    int version;
+/* A database that is away may come back: /readyz says 503 until then. A schema that does not fit will not mend itself. */
+static bool schema_fits(const struct service *service) {
+    struct schema schema;
     struct db *db = db_new(&service->database);
     if (!db)
         return false;
-    enum db_outcome outcome = migrate_version(db, &version);
+    enum db_outcome outcome = migrate_schema(db, &schema);
     db_free(db);
-    if (outcome != DB_OK || version >= migrate_version_wanted())
+    if (outcome != DB_OK || (!migrate_is_too_old(&schema) && !migrate_is_too_new(&schema)))
         return true;
-    log_error("the database's schema is too old: run carbond migrate", "version", log_number(version).text,
-              "wanted", log_number(migrate_version_wanted()).text);
+    log_error(migrate_is_too_old(&schema) ? "the database's schema is too old: run carbond migrate"
+                                          : "the database's schema is too new: run a newer carbond",
+              "version", log_number(schema.version).text, "wanted", log_number(migrate_version_wanted()).text,
+              "oldest_server", log_number(schema.oldest_server).text);
     return false;
 }
 
@@ -326,7 +328,7 @@ int command_serve(const struct config *config) {
     want_descriptors(config);
     signals_block();
     int status = EXIT_FAILED;
-    if (schema_is_current(&service) && start(&service, config)) {
+    if (schema_fits(&service) && start(&service, config)) {
         log_info("listening", "address", http_server_address(service.server), "metrics",
                  monitor_address(service.monitor), "version", CARBOND_VERSION, "auth", config->auth, "tls",
                  service.tls ? "on" : "off");

@@ -32,6 +32,7 @@ struct db {
     bool open;     /* counted among the open connections */
     bool was_open; /* at some time */
     bool silent;   /* a statement got no answer in time: it may still be at work in the session */
+    bool locked_out;
     char message[512];
     pthread_mutex_t interrupt_lock; /* guards the two that follow; nothing else is locked under it */
     int socket;                     /* of the connection; NO_SOCKET */
@@ -91,6 +92,10 @@ void db_free(struct db *db) {
 
 const char *db_message(const struct db *db) {
     return db->message;
+}
+
+bool db_was_locked_out(const struct db *db) {
+    return db->locked_out;
 }
 
 /* Not PQcancel, which may wait for a database that hangs. PostgreSQL looks now and then whether its client is there. */
@@ -178,6 +183,7 @@ static PGconn *open_connection(const struct db_settings *settings) {
 static void note(struct db *db, const char *message) {
     size_t length = message ? strcspn(message, "\n") : 0;
     snprintf(db->message, sizeof db->message, "%.*s", (int)length, message ? message : "");
+    db->locked_out = false;
 }
 
 /* The log tells once that the database went away, and once that it is back. Without a connection there is no SQLSTATE. */
@@ -193,6 +199,10 @@ static void ignore_notice(void *context, const PGresult *result) {
 }
 
 static bool connect_now(struct db *db) {
+    if (db->settings->one_session && db->was_open) {
+        note(db, "the session was lost");
+        return false;
+    }
     if (clock_monotonic() < db->retry_at || !set_socket(db, NO_SOCKET))
         return false;
     db->connection = open_connection(db->settings);
@@ -297,11 +307,17 @@ static bool missed_its_partition(const char *sqlstate, const PGresult *result) {
     return sqlstate && strcmp(sqlstate, "23514") == 0 && !PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 }
 
-static int failure(struct db *db, const char *statement, const PGresult *result) {
+static int judge(struct db *db, const PGresult *result) {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     note(db, primary ? primary : PQerrorMessage(db->connection));
-    int outcome = missed_its_partition(sqlstate, result) ? VERDICT_CONFLICT : classify(sqlstate);
+    db->locked_out = sqlstate && (strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0);
+    return missed_its_partition(sqlstate, result) ? VERDICT_CONFLICT : classify(sqlstate);
+}
+
+static int failure(struct db *db, const char *statement, const PGresult *result) {
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    int outcome = judge(db, result);
     if (outcome == DB_FAILED)
         log_error("statement failed", "statement", statement, "sqlstate", sqlstate, "reason", db->message);
     if (outcome == DB_AWAY)
@@ -498,7 +514,7 @@ enum db_outcome db_script(struct db *db, const char *text) {
     PGresult *result = PQexec(db->connection, text);
     int outcome = DB_OK;
     if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
-        outcome = failure(db, "script", result);
+        outcome = judge(db, result);
     PQclear(result);
     if (PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);

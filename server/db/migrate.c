@@ -1,10 +1,12 @@
 #include "db/migrate.h"
 
+#include "base/clock.h"
 #include "statements.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 int migrate_version_wanted(void) {
     int version = 0;
@@ -13,120 +15,184 @@ int migrate_version_wanted(void) {
     return version;
 }
 
-enum db_outcome migrate_version(struct db *db, int *version) {
+/* ---- what the database says */
+
+static bool read_schema(void *context, const struct db_row *row) {
+    struct schema *schema = context;
+    schema->version = (int)strtol(row->columns[0], NULL, 10);
+    schema->oldest_server = (int)strtol(row->columns[1], NULL, 10);
+    return true;
+}
+
+enum db_outcome migrate_schema(struct db *db, struct schema *schema) {
     char *text;
-    *version = 0;
+    *schema = (struct schema){0};
     enum db_outcome outcome = db_query_text(db, &sql_schema_exists, NULL, &text);
     bool exists = outcome == DB_OK && text && strcmp(text, "t") == 0;
     free(text);
     if (outcome != DB_OK || !exists)
         return outcome;
-    outcome = db_query_text(db, &sql_schema_version, NULL, &text);
-    if (outcome == DB_OK && text)
-        *version = (int)strtol(text, NULL, 10);
-    free(text);
-    return outcome;
+    return db_query(db, &sql_schema_version, NULL, read_schema, schema);
 }
 
-struct state {
+bool migrate_is_too_old(const struct schema *schema) {
+    return schema->version < migrate_version_wanted();
+}
+
+bool migrate_is_too_new(const struct schema *schema) {
+    return schema->oldest_server > migrate_version_wanted();
+}
+
+struct record {
     enum migration_state state;
     char applied_at[64];
 };
 
-static bool read_state(void *context, const struct db_row *row) {
-    struct state *state = context;
-    state->state = strcmp(row->columns[1], "t") == 0 ? MIGRATION_APPLIED : MIGRATION_DIFFERS;
-    snprintf(state->applied_at, sizeof state->applied_at, "%s", row->columns[0]);
+static bool read_record(void *context, const struct db_row *row) {
+    struct record *record = context;
+    record->state = strcmp(row->columns[1], "t") == 0 ? MIGRATION_APPLIED : MIGRATION_DIFFERS;
+    snprintf(record->applied_at, sizeof record->applied_at, "%s", row->columns[0]);
     return true;
 }
 
-enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *context) {
+static enum db_outcome look_up(struct db *db, const struct migration *migration, const struct schema *schema,
+                               struct record *record) {
     char version[16];
-    int current;
-    enum db_outcome outcome = migrate_version(db, &current);
-    for (const struct migration *m = migrations; outcome == DB_OK && m->version; m++) {
-        struct state state = {.state = MIGRATION_PENDING};
-        snprintf(version, sizeof version, "%d", m->version);
-        const char *values[] = {m->text, version};
-        if (current > 0)
-            outcome = db_query(db, &sql_schema_state, values, read_state, &state);
-        if (outcome == DB_OK)
-            tell(context, m, state.state, state.applied_at[0] ? state.applied_at : NULL);
-    }
-    return outcome;
+    snprintf(version, sizeof version, "%d", migration->version);
+    const char *values[] = {migration->text, version};
+    *record =
+        (struct record){migration->version > schema->version ? MIGRATION_PENDING : MIGRATION_MISSING, ""};
+    return schema->version ? db_query(db, &sql_schema_state, values, read_record, record) : DB_OK;
 }
 
-/* The lock ends with the transaction: whoever waited for it finds the work done. */
+/* NULL: it is as it should be. */
+static const char *problem_of(enum migration_state state) {
+    static const char *const problems[] = {
+        [MIGRATION_PENDING] = NULL,
+        [MIGRATION_APPLIED] = NULL,
+        [MIGRATION_DIFFERS] = MIGRATE_DIFFERS,
+        [MIGRATION_MISSING] = MIGRATE_MISSING,
+    };
+    return problems[state];
+}
+
+enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *context, const char **problem) {
+    struct schema schema;
+    *problem = NULL;
+    enum db_outcome outcome = migrate_schema(db, &schema);
+    if (outcome == DB_OK && migrate_is_too_new(&schema))
+        *problem = MIGRATE_NEWER;
+    for (const struct migration *m = migrations; outcome == DB_OK && m->version; m++) {
+        struct record record;
+        outcome = look_up(db, m, &schema, &record);
+        if (outcome == DB_OK && tell)
+            tell(context, m, record.state, record.applied_at[0] ? record.applied_at : NULL);
+        if (outcome == DB_OK && !*problem)
+            *problem = problem_of(record.state);
+    }
+    return outcome == DB_OK && *problem ? DB_REFUSED : outcome;
+}
+
+/* ---- applying */
+
+/* The advisory lock ends with the transaction: whoever waited for it finds the work done, and may wait as long as it takes.
+ * All other locks hold up whoever comes behind. The table of migrations is in none of them: it must be there before the
+ * first. A column that is there is not added again, since that would wait for readers of the table all the same. */
 static enum db_outcome begin(struct db *db) {
     return db_script(db, "begin;"
+                         "set local lock_timeout = 0;"
                          "select pg_advisory_xact_lock(hashtext('carbond migrations'));"
+                         "set local lock_timeout = '1s';"
                          "create table if not exists schema_migrations ("
-                         "    version    integer primary key,"
-                         "    name       text not null,"
-                         "    checksum   text not null,"
-                         "    applied_at timestamptz not null default now())");
+                         "    version       integer primary key,"
+                         "    name          text not null,"
+                         "    checksum      text not null,"
+                         "    applied_at    timestamptz not null default now());"
+                         "do $$ begin"
+                         "    if not exists (select from pg_attribute"
+                         "                    where attrelid = 'schema_migrations'::regclass"
+                         "                      and attname = 'oldest_server') then"
+                         "        alter table schema_migrations"
+                         "            add column oldest_server integer not null default 0;"
+                         "    end if;"
+                         "end $$");
 }
 
 static enum db_outcome apply(struct db *db, const struct migration *migration) {
-    char version[16];
+    char version[16], oldest_server[16];
     snprintf(version, sizeof version, "%d", migration->version);
+    snprintf(oldest_server, sizeof oldest_server, "%d", migration->oldest_server);
     enum db_outcome outcome = db_script(db, migration->text);
     if (outcome != DB_OK)
         return outcome;
-    const char *values[] = {version, migration->name, migration->text};
+    const char *values[] = {version, migration->name, migration->text, oldest_server};
     char *recorded;
     outcome = db_query_text(db, &sql_schema_record, values, &recorded);
     free(recorded);
     return outcome;
 }
 
-static enum db_outcome check_applied(struct db *db, const struct migration *migration, const char **problem) {
-    char version[16];
-    snprintf(version, sizeof version, "%d", migration->version);
-    const char *values[] = {version, migration->text};
-    char *differs;
-    enum db_outcome outcome = db_query_text(db, &sql_schema_differs, values, &differs);
-    if (outcome == DB_OK && differs) {
-        *problem = MIGRATE_DIFFERS;
-        outcome = DB_REFUSED;
-    }
-    free(differs);
+/* With the lock held: another process may have applied it meanwhile. */
+static enum db_outcome step(struct db *db, const struct migration *migration, bool *applied,
+                            const char **problem) {
+    struct schema schema;
+    struct record record;
+    enum db_outcome outcome = migrate_schema(db, &schema);
+    if (outcome == DB_OK)
+        outcome = look_up(db, migration, &schema, &record);
+    if (outcome != DB_OK)
+        return outcome;
+    *problem = problem_of(record.state);
+    if (*problem)
+        return DB_REFUSED;
+    *applied = record.state == MIGRATION_PENDING;
+    return *applied ? apply(db, migration) : DB_OK;
+}
+
+static enum db_outcome attempt(struct db *db, const struct migration *migration, bool *applied,
+                               const char **problem) {
+    *applied = false;
+    enum db_outcome outcome = begin(db);
+    if (outcome == DB_OK)
+        outcome = step(db, migration, applied, problem);
+    if (outcome == DB_OK)
+        return db_script(db, "commit");
+    db_script(db, "rollback");
     return outcome;
 }
 
-/* One migration, with the lock held. */
-static enum db_outcome step(struct db *db, const struct migration *migration, bool *applied,
-                            const char **problem) {
-    int version;
-    *applied = false;
-    enum db_outcome outcome = migrate_version(db, &version);
-    if (outcome != DB_OK)
-        return outcome;
-    if (version > migrate_version_wanted()) {
-        *problem = MIGRATE_NEWER;
-        return DB_REFUSED;
+/* Again and again, while it is nothing but a lock. */
+static enum db_outcome attempt_patiently(struct db *db, const struct migration *migration,
+                                         const struct migrate_settings *settings, const char **problem) {
+    int64_t deadline = clock_monotonic() + (int64_t)settings->lock_wait * 1000 * 1000;
+    bool applied, told = false;
+    enum db_outcome outcome;
+    while ((outcome = attempt(db, migration, &applied, problem)) == DB_AWAY && db_was_locked_out(db)) {
+        if (clock_monotonic() >= deadline) {
+            *problem = MIGRATE_LOCKED;
+            return DB_REFUSED;
+        }
+        if (!told)
+            settings->tell(MIGRATION_WAITS, migration);
+        told = true;
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     }
-    if (version >= migration->version)
-        return check_applied(db, migration, problem);
-    *applied = true;
-    return apply(db, migration);
+    if (outcome == DB_OK && applied)
+        settings->tell(MIGRATION_DONE, migration);
+    return outcome;
 }
 
-enum db_outcome migrate(struct db *db, void (*report)(const struct migration *), const char **problem) {
-    *problem = NULL;
-    for (const struct migration *m = migrations; m->version; m++) {
-        bool applied = false;
-        enum db_outcome outcome = begin(db);
-        if (outcome == DB_OK)
-            outcome = step(db, m, &applied, problem);
-        if (outcome == DB_OK)
-            outcome = db_script(db, "commit");
-        else
-            db_script(db, "rollback");
+enum db_outcome migrate(struct db *db, const struct migrate_settings *settings, const char **problem) {
+    struct schema schema;
+    enum db_outcome outcome = migrate_survey(db, NULL, NULL, problem);
+    if (outcome == DB_OK)
+        outcome = migrate_schema(db, &schema);
+    for (const struct migration *m = migrations; outcome == DB_OK && m->version; m++) {
+        if (m->version <= schema.version)
+            continue;
+        outcome = attempt_patiently(db, m, settings, problem);
         if (outcome != DB_OK)
-            return outcome;
-        if (applied && report)
-            report(m);
+            settings->tell(MIGRATION_FAILED, m);
     }
-    return DB_OK;
+    return outcome;
 }

@@ -42,7 +42,7 @@ DIRECT = {
     "partition_count": {"emission_partitions"},
     # Reads no row.
     "writable": {"run_sums"},
-    **dict.fromkeys(("schema_differs", "schema_state", "schema_version"), {"schema_migrations"}),
+    **dict.fromkeys(("schema_state", "schema_version"), {"schema_migrations"}),
 }
 # Whose names and memberships a record of a deed tells (server/sql/shapes/record.sql, actor.sql, signed_in.sql).
 OF_RECORDS = {"users", "memberships", "told_memberships"}
