@@ -179,6 +179,8 @@ static const struct option_row options[] = {
     {"dry-run", CONFIG_MIGRATE, FLAG, AT(dry_run), .help = "only print the statements that are to be applied"},
     {"lock-wait", CONFIG_MIGRATE, NUMBER, AT(lock_wait), .fallback = "60", .minimum = 0, .maximum = 86400,
      .help = "seconds to try again while others hold a lock that a migration needs (each try holds up others for one at most)"},
+    {"citus", CONFIG_MIGRATE, FLAG, AT(citus),
+     .help = "once the schema is up to date, spread the data by the extension Citus (an experiment: read docs/scale.md first)"},
     {"repair", CONFIG_VERIFY_SUMS, FLAG, AT(repair), .help = "make the sums anew of the runs whose sums differ"},
     {"help", ~0U, FLAG, AT(help), .help = "print this"},
 };

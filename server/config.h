@@ -75,6 +75,7 @@ struct config {
     bool status;
     bool dry_run;
     int lock_wait;
+    bool citus;
     bool repair;
     bool help;
     char *owned[CONFIG_ORIGINS + CONFIG_PROXIES + 8]; /* copies that the pointers above point into */

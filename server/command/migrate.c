@@ -2,6 +2,7 @@
 #include "db/migrate.h"
 
 #include "command/command.h"
+#include "db/citus.h"
 
 #include <stdio.h>
 
@@ -52,17 +53,44 @@ static void tell_statements(void *context, const struct migration *migration, en
     printf("-- %s\n%s\n", migration->name, migration->text);
 }
 
+static enum db_outcome run_script(struct db *db, const struct buffer *script, bool dry_run) {
+    if (script->failed)
+        return DB_FAILED;
+    if (dry_run) {
+        printf("%s", script->size ? script->data : "");
+        return DB_OK;
+    }
+    enum db_outcome outcome = script->size ? db_script(db, script->data) : DB_OK;
+    if (outcome == DB_OK)
+        printf("the data is spread by Citus\n");
+    return outcome;
+}
+
+static enum db_outcome spread(struct db *db, bool dry_run) {
+    struct buffer script = {0};
+    enum db_outcome outcome = citus_script(db, &script);
+    if (outcome == DB_OK)
+        outcome = run_script(db, &script, dry_run);
+    buffer_free(&script);
+    return outcome;
+}
+
 static enum db_outcome work(const struct config *config, struct db *db, int *pending, const char **problem) {
-    if (config->dry_run)
-        return migrate_survey(db, tell_statements, pending, problem);
+    enum db_outcome outcome = config->citus ? citus_check(db, problem) : DB_OK;
+    if (outcome != DB_OK)
+        return outcome;
     if (config->status)
         return migrate_survey(db, tell_state, pending, problem);
-    return apply(config, db, problem);
+    if (config->dry_run)
+        outcome = migrate_survey(db, tell_statements, pending, problem);
+    else
+        outcome = apply(config, db, problem);
+    return outcome == DB_OK && config->citus ? spread(db, config->dry_run) : outcome;
 }
 
 int command_migrate(const struct config *config) {
     /* No timeout: a migration of large tables takes as long as it takes. */
-    const struct db_settings settings = {.url = config->database_url, .one_session = true};
+    const struct db_settings settings = {.url = config->database_url};
     int pending = 0;
     const char *problem = NULL;
     struct db *db = db_new(&settings);

@@ -33,6 +33,7 @@ struct db {
     bool was_open; /* at some time */
     bool silent;   /* a statement got no answer in time: it may still be at work in the session */
     bool locked_out;
+    bool kept; /* a session that is lost is not replaced */
     char message[512];
     pthread_mutex_t interrupt_lock; /* guards the two that follow; nothing else is locked under it */
     int socket;                     /* of the connection; NO_SOCKET */
@@ -96,6 +97,10 @@ const char *db_message(const struct db *db) {
 
 bool db_was_locked_out(const struct db *db) {
     return db->locked_out;
+}
+
+void db_keep_session(struct db *db, bool keep) {
+    db->kept = keep;
 }
 
 /* Not PQcancel, which may wait for a database that hangs. PostgreSQL looks now and then whether its client is there. */
@@ -199,8 +204,9 @@ static void ignore_notice(void *context, const PGresult *result) {
 }
 
 static bool connect_now(struct db *db) {
-    if (db->settings->one_session && db->was_open) {
-        note(db, "the session was lost");
+    if (db->kept) {
+        if (!db->message[0]) /* else it tells why */
+            note(db, "the session was lost");
         return false;
     }
     if (clock_monotonic() < db->retry_at || !set_socket(db, NO_SOCKET))

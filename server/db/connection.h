@@ -14,7 +14,6 @@ struct db_settings {
     int statement_timeout;    /* seconds; 0: none */
     bool prepared_statements; /* off: for poolers that hand each transaction to another session */
     bool key_lookups;         /* for statements that only look rows up by their keys: see connection.c */
-    bool one_session; /* what is lost stays lost: for what is begun in one call and goes on in the next */
 };
 
 /* Whether libpq can read the connection string, or URI. What is wrong with it nobody should print: it may quote the
@@ -68,9 +67,13 @@ enum db_outcome db_query_values(struct db *db, const struct db_statement *statem
 enum db_outcome db_query_text(struct db *db, const struct db_statement *statement, const char *const *values,
                               char **value);
 
-/* Runs a script of several statements without parameters, in one transaction (or in the one that an earlier script has
- * begun: see one_session). Logs nothing: the caller tells of db_message. */
+/* Runs a script of several statements without parameters, in one transaction, or in the one that an earlier script has begun.
+ * Logs nothing: the caller tells of db_message. */
 enum db_outcome db_script(struct db *db, const char *text);
+
+/* Until this is taken back, a session that is lost is not replaced by another: all calls end with DB_AWAY. For transactions
+ * that are begun in one call and go on in the next. */
+void db_keep_session(struct db *db, bool keep);
 
 /* Whether the last failure was a lock that others held for longer than lock_timeout, or by which they waited for us in turn
  * (a deadlock). The outcome is DB_AWAY. */

@@ -95,11 +95,13 @@ enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *cont
 
 /* ---- applying */
 
-/* The advisory lock ends with the transaction: whoever waited for it finds the work done, and may wait as long as it takes.
- * All other locks hold up whoever comes behind. The table of migrations is in none of them: it must be there before the
- * first. A column that is there is not added again, since that would wait for readers of the table all the same. */
+/* The advisory lock ends with the transaction: whoever waited for it finds the work done. It holds up nobody else and may
+ * take as long as it takes; while other locks are waited for, whoever comes behind waits as well.
+ *
+ * The table of migrations is no migration's: it must be there before the first. Older releases made it without its last
+ * column, which is not even looked for by adding it, since that would lock out who reads the table. */
 static enum db_outcome begin(struct db *db) {
-    return db_script(db, "begin;"
+    return db_script(db, "begin isolation level read committed;"
                          "set local lock_timeout = 0;"
                          "select pg_advisory_xact_lock(hashtext('carbond migrations'));"
                          "set local lock_timeout = '1s';"
@@ -153,11 +155,14 @@ static enum db_outcome attempt(struct db *db, const struct migration *migration,
                                const char **problem) {
     *applied = false;
     enum db_outcome outcome = begin(db);
+    db_keep_session(db, true);
     if (outcome == DB_OK)
         outcome = step(db, migration, applied, problem);
     if (outcome == DB_OK)
-        return db_script(db, "commit");
-    db_script(db, "rollback");
+        outcome = db_script(db, "commit");
+    else
+        db_script(db, "rollback");
+    db_keep_session(db, false);
     return outcome;
 }
 

@@ -41,7 +41,9 @@ DIRECT = {
     "purge_rest": {"projects"}, "expired_remove": {"sessions", "user_tokens", "audit_records"},
     "partition_count": {"emission_partitions"},
     # Reads no row.
-    "writable": {"run_sums"},
+    "writable": {"organizations"},
+    "citus_exists": {"pg_extension"},
+    "citus_steps": {"pg_class", "pg_constraint", "pg_depend", "pg_dist_partition", "pg_proc"},
     **dict.fromkeys(("schema_state", "schema_version"), {"schema_migrations"}),
 }
 # Whose names and memberships a record of a deed tells (server/sql/shapes/record.sql, actor.sql, signed_in.sql).
