@@ -178,7 +178,7 @@ static const struct option_row options[] = {
      .help = "only tell what is applied and what is pending (then the exit status is 1)"},
     {"dry-run", CONFIG_MIGRATE, FLAG, AT(dry_run), .help = "only print the statements that are to be applied"},
     {"lock-wait", CONFIG_MIGRATE, NUMBER, AT(lock_wait), .fallback = "60", .minimum = 0, .maximum = 86400,
-     .help = "seconds to try again while others hold a lock that a migration needs (each try holds up others for one at most)"},
+     .help = "seconds to try again while others hold a lock that a migration needs (each try holds up others for half a second at most)"},
     {"citus", CONFIG_MIGRATE, FLAG, AT(citus),
      .help = "once the schema is up to date, spread the data by the extension Citus (an experiment: read docs/scale.md first)"},
     {"repair", CONFIG_VERIFY_SUMS, FLAG, AT(repair), .help = "make the sums anew of the runs whose sums differ"},

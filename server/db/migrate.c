@@ -96,7 +96,8 @@ enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *cont
 /* ---- applying */
 
 /* The advisory lock ends with the transaction: whoever waited for it finds the work done. It holds up nobody else and may
- * take as long as it takes; while other locks are waited for, whoever comes behind waits as well.
+ * take as long as it takes; while other locks are waited for, whoever comes behind waits as well. That is given up before
+ * deadlock_timeout (1 s): where servers and a migration wait for each other, it is the migration that gives way.
  *
  * The table of migrations is no migration's: it must be there before the first. Older releases made it without its last
  * column, which is not even looked for by adding it, since that would lock out who reads the table. */
@@ -104,7 +105,7 @@ static enum db_outcome begin(struct db *db) {
     return db_script(db, "begin isolation level read committed;"
                          "set local lock_timeout = 0;"
                          "select pg_advisory_xact_lock(hashtext('carbond migrations'));"
-                         "set local lock_timeout = '1s';"
+                         "set local lock_timeout = '500ms';"
                          "create table if not exists schema_migrations ("
                          "    version       integer primary key,"
                          "    name          text not null,"

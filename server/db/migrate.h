@@ -66,6 +66,6 @@ struct migrate_settings {
 
 /* Applies what is missing, each migration in a transaction of its own: it is applied and recorded, or nothing of it
  * remains. Several processes may do this at once: one works, the others wait. While a migration waits for a lock, who
- * comes after it waits as well: a second at most, then it lets them pass before it tries again. A database that has all
+ * comes after it waits as well: half a second at most, then it lets them pass before it tries again. A database that has all
  * of ours is left alone, be it newer or not. *problem as above. */
 enum db_outcome migrate(struct db *db, const struct migrate_settings *settings, const char **problem);

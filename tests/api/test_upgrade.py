@@ -265,7 +265,7 @@ def test_a_session_that_is_lost_leaves_nothing(database_at, migrate):
     before = relations(database)
     with Cutter(database.cluster, database.name, b"insert into schema_migrations") as proxy:
         assert "0007_audit was not applied" in migrate(proxy, status=3)
-    harness.until(lambda: relations(database) == before)
+    harness.until(lambda: relations(database) == before, 60)
     assert "applied 0007_audit" in migrate(database)
 
 
@@ -298,10 +298,11 @@ def reader(database_at):
 def test_a_lock_that_is_not_to_be_had(reader, migrate):
     """Who holds it is not driven away, nothing of the migration remains, and the operator is told."""
     database, _ = reader
-    before = relations(database)
     told = migrate(database, "--lock-wait", "0", status=1, binary=NEXT)
-    assert "expand was not applied" in told and "--lock-wait" in told and "pg_stat_activity" in told
-    assert relations(database) == before
+    assert "_runs was not applied" in told and "--lock-wait" in told and "pg_stat_activity" in told
+    assert database.value("""select count(*) from pg_attribute where attrelid = 'runs'::regclass
+                                and attname like 'later%'""") == 0
+    assert database.value("select name from schema_migrations order by version desc limit 1").endswith("_run_sums")
 
 
 def test_a_migration_waits_for_a_lock_and_holds_nobody_up(reader, carbond_binary, jwt_key_file):
@@ -318,7 +319,7 @@ def test_a_migration_waits_for_a_lock_and_holds_nobody_up(reader, carbond_binary
             tree.world.emission(tree.admin, tree.run)
         assert process.poll() is None
         connection.rollback()
-        assert "_expand" in process.communicate(timeout=harness.patience(60))[0] and process.returncode == 0
+        assert "_runs_beside_their_tree" in process.communicate(timeout=harness.patience(60))[0] and process.returncode == 0
         assert tree.client.get(f"/runs/{tree.run['id']}/emissions").json()["total"] == 5
 
 
@@ -396,10 +397,10 @@ def test_servers_live_through_the_next_release_and_not_the_one_after(carbond_bin
         write_everything(world)  # so that each statement is prepared in some session
         before = answers(tree, team, emission, tables["routes"])
         busy = Tracker(harness.Tree(world))
-        harness.until(lambda: busy.sent > 5)
-        assert "_expand" in migrate(database, binary=NEXT)
+        harness.until(lambda: busy.sent > 5, 60)
+        assert "_runs_beside_their_tree" in migrate(database, binary=NEXT)
         sent = busy.sent
-        harness.until(lambda: busy.sent > sent + 5)
+        harness.until(lambda: busy.sent > sent + 5, 60)
         for _ in range(4):  # by each worker, with what it had prepared
             assert answers(tree, team, emission, tables["routes"]) == before
         write_everything(world)
