@@ -5,6 +5,7 @@ import datetime
 import fractions
 import hashlib
 import math
+import socket
 import subprocess
 import threading
 import uuid
@@ -273,6 +274,31 @@ def test_a_session_that_is_lost_leaves_nothing(database_at, migrate):
     with Cutter(database.cluster, database.name, b"insert into schema_migrations") as proxy:
         assert "0007_audit was not applied" in migrate(proxy, status=3)
     harness.until(lambda: relations(database) == before, 60)
+    assert "applied 0007_audit" in migrate(database)
+
+
+class CutterAfterBegin(rewriter.Rewriter):
+    """Ends the first session that is in a transaction, with the answer that tells so; later sessions are let alone."""
+
+    cut = False
+
+    async def _to_server(self, reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            if data.endswith(b"Z\0\0\0\5T") and not self.cut:
+                self.cut = True
+                writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+                return
+            await writer.drain()
+
+
+def test_a_transaction_does_not_go_on_in_another_session(database_at, migrate):
+    """Where nothing would be locked, and a migration would be applied and recorded apart."""
+    database = database_at(6)
+    before = relations(database)
+    with CutterAfterBegin(database.cluster, database.name) as proxy:
+        assert "0007_audit was not applied" in migrate(proxy, status=3)
+    assert relations(database) == before
     assert "applied 0007_audit" in migrate(database)
 
 
