@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "db/metrics.h"
+#include "db/session.h"
 
 #include <libpq-fe.h>
 #include <poll.h>
@@ -22,11 +23,14 @@ enum {
      * synchronous standby, on its disk, or all of it. */
     SILENCE = 5 * 1000 * 1000,
     NO_SOCKET = -1,
+    AHEAD = 2, /* statements that tell the transaction what a session of ours would know */
 };
 
 struct db {
     const struct db_settings *settings;
-    PGconn *connection; /* NULL: not connected */
+    struct buffer session; /* what it is told as it begins, or, without prepared statements, each time */
+    PGconn *connection;    /* NULL: not connected */
+    int ahead;             /* of those statements, as many are still to be answered */
     int64_t retry_at;
     bool away_logged;
     bool open;     /* counted among the open connections */
@@ -51,7 +55,11 @@ struct db *db_new(const struct db_settings *settings) {
     }
     db->settings = settings;
     db->socket = NO_SOCKET;
-    return db;
+    (settings->prepared_statements ? session_write_options : session_write_local)(settings, &db->session);
+    if (!db->session.failed)
+        return db;
+    db_free(db);
+    return NULL;
 }
 
 /* False when it is too late for a connection. */
@@ -88,6 +96,7 @@ void db_free(struct db *db) {
         return;
     disconnect(db);
     pthread_mutex_destroy(&db->interrupt_lock);
+    buffer_free(&db->session);
     free(db);
 }
 
@@ -112,134 +121,13 @@ void db_interrupt(struct db *db) {
     pthread_mutex_unlock(&db->interrupt_lock);
 }
 
-/* ---- connecting */
+/* ---- waiting for an answer */
 
-/* Compiling a statement (JIT) takes longer than any of ours should run. A statement whose client is gone ends, too. What
- * waits for a lock must then see what its holder has done. */
-#define SESSION                                                                                              \
-    "-c timezone=UTC -c jit=off -c statement_timeout=%ds -c client_connection_check_interval=1s"             \
-    " -c default_transaction_isolation=read\\ committed"
+#define UNANSWERED "no answer in time"
 
-/* One plan whatever the values, since planning takes longer than a small batch; and one that goes by indexes whatever the
- * statistics, since it may be made while the tables are nearly empty, and is kept. */
-#define KEY_LOOKUPS                                                                                          \
-    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off"                    \
-    " -c enable_mergejoin=off"
-
-/* Of a password with a slash, what stands before it is taken for the port. */
-static bool has_proper_port(const PQconninfoOption *options) {
-    for (const PQconninfoOption *option = options; option->keyword; option++)
-        if (strcmp(option->keyword, "port") == 0 && option->val)
-            return option->val[strspn(option->val, "0123456789,")] == '\0';
-    return true;
-}
-
-bool db_url_is_valid(const char *url) {
-    PQconninfoOption *options = *url ? PQconninfoParse(url, NULL) : NULL;
-    bool valid = options && has_proper_port(options);
-    PQconninfoFree(options);
-    return valid;
-}
-
-/* What the URL asks of the session, before what we do. False when out of memory. */
-static bool add_own_options(const char *url, struct buffer *session) {
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    for (PQconninfoOption *option = options; option && option->keyword; option++) {
-        if (strcmp(option->keyword, "options") != 0 || !option->val)
-            continue;
-        buffer_text(session, option->val);
-        buffer_char(session, ' ');
-    }
-    PQconninfoFree(options);
-    return options != NULL;
-}
-
-static bool write_session(const struct db_settings *settings, struct buffer *session) {
-    char ours[sizeof SESSION + 16];
-    snprintf(ours, sizeof ours, SESSION, settings->statement_timeout);
-    if (!add_own_options(settings->url, session))
-        return false;
-    buffer_text(session, ours);
-    buffer_text(session, settings->key_lookups ? KEY_LOOKUPS : "");
-    return !session->failed;
-}
-
-/* NULL when out of memory. */
-static PGconn *open_connection(const struct db_settings *settings) {
-    struct buffer session = {0};
-    PGconn *connection = NULL;
-    /* What stands before the URL it may override; what stands behind it is ours. */
-    static const char *const names[] = {
-        "connect_timeout",  "fallback_application_name",
-        "keepalives_idle",  "keepalives_interval",
-        "keepalives_count", "tcp_user_timeout",
-        "dbname",           "client_encoding",
-        "options",          NULL,
-    };
-    if (write_session(settings, &session)) {
-        const char *values[] = {"2",     "carbond",     "10",   "5",          "3",
-                                "20000", settings->url, "UTF8", session.data, NULL};
-        connection = PQconnectdbParams(names, values, 1);
-    }
-    buffer_free(&session);
-    return connection;
-}
-
-static void note(struct db *db, const char *message) {
-    size_t length = message ? strcspn(message, "\n") : 0;
-    snprintf(db->message, sizeof db->message, "%.*s", (int)length, message ? message : "");
-    db->locked_out = false;
-}
-
-/* The log tells once that the database went away, and once that it is back. Without a connection there is no SQLSTATE. */
-static void log_away(struct db *db, const char *sqlstate) {
-    if (!db->away_logged)
-        log_warn("database is away", "sqlstate", sqlstate, "reason", db->message);
-    db->away_logged = true;
-}
-
-static void ignore_notice(void *context, const PGresult *result) {
-    (void)context;
-    (void)result;
-}
-
-static bool connect_now(struct db *db) {
-    if (db->kept) {
-        if (!db->message[0]) /* else it tells why */
-            note(db, "the session was lost");
-        return false;
-    }
-    if (clock_monotonic() < db->retry_at || !set_socket(db, NO_SOCKET))
-        return false;
-    db->connection = open_connection(db->settings);
-    if (PQstatus(db->connection) != CONNECTION_OK) {
-        note(db, db->connection ? PQerrorMessage(db->connection) : "out of memory");
-        log_away(db, NULL);
-        disconnect(db);
-        db->retry_at = clock_monotonic() + RECONNECT_PAUSE;
-        return false;
-    }
-    count_open(db);
-    PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
-    if (PQsetnonblocking(db->connection, 1) != 0 || !set_socket(db, PQsocket(db->connection))) {
-        disconnect(db);
-        return false;
-    }
-    return true;
-}
-
-/* Not when it can be reached: it must also do what it is asked. */
-static void log_back(struct db *db) {
-    if (db->away_logged)
-        log_info("database is back");
-    db->away_logged = false;
-}
-
-/* PostgreSQL says nothing on an idle connection but that it ends it: better to see that now than to lose a statement
- * to it. */
-static bool still_open(const struct db *db) {
-    struct pollfd idle = {.fd = PQsocket(db->connection), .events = POLLIN};
-    return poll(&idle, 1, 0) == 0;
+static int64_t deadline_of(const struct db *db) {
+    int64_t timeout = (int64_t)db->settings->statement_timeout * 1000 * 1000;
+    return timeout ? clock_monotonic() + timeout + SILENCE : INT64_MAX;
 }
 
 /* Milliseconds for poll. */
@@ -265,10 +153,148 @@ static bool is_answered(struct db *db, int64_t deadline) {
     }
 }
 
+/* NULL: there is no more, or the session has become silent. Of several statements that were sent at once, the rows of the
+ * last come one by one, and the end is where they are synchronised. */
+static PGresult *next_result(struct db *db, int64_t deadline) {
+    while (!(db->silent = !is_answered(db, deadline))) {
+        PGresult *result = PQgetResult(db->connection);
+        bool at_once = PQpipelineStatus(db->connection) != PQ_PIPELINE_OFF;
+        if (!at_once || PQstatus(db->connection) != CONNECTION_OK)
+            return result;
+        if (!result && --db->ahead == 0)
+            PQsetSingleRowMode(db->connection);
+        if (!result)
+            continue;
+        if (PQresultStatus(result) != PGRES_PIPELINE_SYNC)
+            return result;
+        PQclear(result);
+        PQexitPipelineMode(db->connection);
+        return NULL;
+    }
+    return NULL;
+}
+
+/* ---- connecting */
+
+#define IGNORED "the session does not heed its options: behind a pooler, say --prepared-statements false"
+
+/* Of a password with a slash, what stands before it is taken for the port. */
+static bool has_proper_port(const PQconninfoOption *options) {
+    for (const PQconninfoOption *option = options; option->keyword; option++)
+        if (strcmp(option->keyword, "port") == 0 && option->val)
+            return option->val[strspn(option->val, "0123456789,")] == '\0';
+    return true;
+}
+
+bool db_url_is_valid(const char *url) {
+    PQconninfoOption *options = *url ? PQconninfoParse(url, NULL) : NULL;
+    bool valid = options && has_proper_port(options);
+    PQconninfoFree(options);
+    return valid;
+}
+
+/* NULL when out of memory. `options` is NULL where no session is ours. */
+static PGconn *open_connection(const struct db_settings *settings, const char *options) {
+    /* What stands before the URL it may override; what stands behind it is ours, unless it is NULL. */
+    static const char *const names[] = {
+        "connect_timeout",  "fallback_application_name",
+        "keepalives_idle",  "keepalives_interval",
+        "keepalives_count", "tcp_user_timeout",
+        "dbname",           "client_encoding",
+        "options",          NULL,
+    };
+    const char *values[] = {"2", "carbond", "10", "5", "3", "20000", settings->url, "UTF8", options, NULL};
+    return PQconnectdbParams(names, values, 1);
+}
+
+static void note(struct db *db, const char *message) {
+    size_t length = message ? strcspn(message, "\n") : 0;
+    snprintf(db->message, sizeof db->message, "%.*s", (int)length, message ? message : "");
+    db->locked_out = false;
+}
+
+/* The log tells once that the database went away, and once that it is back. Without a connection there is no SQLSTATE. */
+static void log_away(struct db *db, const char *sqlstate) {
+    if (!db->away_logged)
+        log_warn("database is away", "sqlstate", sqlstate, "reason", db->message);
+    db->away_logged = true;
+}
+
+static void ignore_notice(void *context, const PGresult *result) {
+    (void)context;
+    (void)result;
+}
+
+/* For now. */
+static bool give_up(struct db *db) {
+    log_away(db, NULL);
+    disconnect(db);
+    db->retry_at = clock_monotonic() + RECONNECT_PAUSE;
+    return false;
+}
+
+/* Poolers may be told to ignore what a session is told, and then nothing would ever time out. */
+static bool heeds_session(struct db *db) {
+    char check[SESSION_CHECK_SIZE];
+    bool heeds = false;
+    int64_t deadline = deadline_of(db);
+    PGresult *result;
+    session_write_check(db->settings, check);
+    note(db, UNANSWERED);
+    bool sent = PQsendQuery(db->connection, check);
+    while (sent && (result = next_result(db, deadline))) {
+        bool told = PQresultStatus(result) == PGRES_TUPLES_OK;
+        heeds |= told && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+        if (!heeds)
+            note(db, told ? IGNORED : PQresultErrorMessage(result));
+        PQclear(result);
+    }
+    return heeds;
+}
+
+static bool connect_now(struct db *db) {
+    bool ours = db->settings->prepared_statements; /* the session, from its beginning to its end */
+    if (db->kept) {
+        if (!db->message[0]) /* else it tells why */
+            note(db, "the session was lost");
+        return false;
+    }
+    if (clock_monotonic() < db->retry_at || !set_socket(db, NO_SOCKET))
+        return false;
+    db->connection = open_connection(db->settings, ours ? db->session.data : NULL);
+    if (PQstatus(db->connection) != CONNECTION_OK) {
+        note(db, db->connection ? PQerrorMessage(db->connection) : "out of memory");
+        return give_up(db);
+    }
+    count_open(db);
+    PQsetNoticeReceiver(db->connection, ignore_notice, NULL);
+    if (PQsetnonblocking(db->connection, 1) != 0 || !set_socket(db, PQsocket(db->connection))) {
+        disconnect(db);
+        return false;
+    }
+    return !ours || heeds_session(db) || give_up(db);
+}
+
+/* Not when it can be reached: it must also do what it is asked. */
+static void log_back(struct db *db) {
+    if (db->away_logged)
+        log_info("database is back");
+    db->away_logged = false;
+}
+
+/* PostgreSQL says nothing on an idle connection but that it ends it: better to see that now than to lose a statement
+ * to it. */
+static bool still_open(const struct db *db) {
+    struct pollfd idle = {.fd = PQsocket(db->connection), .events = POLLIN};
+    return poll(&idle, 1, 0) == 0;
+}
+
 /* A session that is silent is waited for: the next would only hang beside it, until PostgreSQL has none left. */
 static bool connected(struct db *db) {
-    if (db->silent && !is_answered(db, 0))
+    if (db->silent && !is_answered(db, 0)) {
+        note(db, UNANSWERED);
         return false;
+    }
     if (db->connection && !db->silent && still_open(db))
         return true;
     if (db->connection)
@@ -340,12 +366,6 @@ static enum db_outcome counted(int outcome) {
 
 /* ---- statements */
 
-/* NULL: there is no more, or the session has become silent. */
-static PGresult *next_result(struct db *db, int64_t deadline) {
-    db->silent = !is_answered(db, deadline);
-    return db->silent ? NULL : PQgetResult(db->connection);
-}
-
 static int prepare(struct db *db, const struct db_statement *statement, int64_t deadline) {
     int outcome = DB_OK;
     PGresult *result;
@@ -369,20 +389,41 @@ struct parameters {
     int formats[DB_PARAMETERS];
 };
 
+static bool send_prepared(PGconn *connection, const struct db_statement *statement,
+                          const struct parameters *parameters) {
+    return PQsendQueryPrepared(connection, statement->name, statement->parameter_count, parameters->values,
+                               parameters->sizes, parameters->formats, 0) &&
+           PQsetSingleRowMode(connection);
+}
+
+static bool send_text(PGconn *connection, const char *text) {
+    return PQsendQueryParams(connection, text, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+/* All at once, which makes it one transaction: it needs nothing of the session that it comes to, and leaves nothing there. */
+static bool send_whole(struct db *db, const struct db_statement *statement,
+                       const struct parameters *parameters) {
+    PGconn *connection = db->connection;
+    db->ahead = AHEAD;
+    return PQenterPipelineMode(connection) && send_text(connection, SESSION_ISOLATION) &&
+           send_text(connection, db->session.data) &&
+           PQsendQueryParams(connection, statement->text, statement->parameter_count, NULL,
+                             parameters->values, parameters->sizes, parameters->formats, 0) &&
+           PQpipelineSync(connection);
+}
+
 static int send_statement(struct db *db, const struct db_statement *statement,
                           const struct parameters *parameters, int64_t deadline) {
-    int sent;
+    bool sent;
     if (db->settings->prepared_statements) {
         int outcome = db->prepared[statement->index] ? DB_OK : prepare(db, statement, deadline);
         if (outcome != DB_OK || db->silent)
             return outcome;
-        sent = PQsendQueryPrepared(db->connection, statement->name, statement->parameter_count,
-                                   parameters->values, parameters->sizes, parameters->formats, 0);
+        sent = send_prepared(db->connection, statement, parameters);
     } else {
-        sent = PQsendQueryParams(db->connection, statement->text, statement->parameter_count, NULL,
-                                 parameters->values, parameters->sizes, parameters->formats, 0);
+        sent = send_whole(db, statement, parameters);
     }
-    if (sent && PQsetSingleRowMode(db->connection))
+    if (sent)
         return DB_OK;
     note(db, PQerrorMessage(db->connection));
     return DB_AWAY;
@@ -421,16 +462,11 @@ static int take_result(struct db *db, const struct db_statement *statement, cons
     }
 }
 
-static int64_t deadline_of(const struct db_settings *settings) {
-    int64_t timeout = (int64_t)settings->statement_timeout * 1000 * 1000;
-    return timeout ? clock_monotonic() + timeout + SILENCE : INT64_MAX;
-}
-
 static int attempt(struct db *db, const struct db_statement *statement, const struct parameters *parameters,
                    struct reading *reading) {
     if (!connected(db))
         return DB_AWAY;
-    int64_t deadline = deadline_of(db->settings);
+    int64_t deadline = deadline_of(db);
     int outcome = send_statement(db, statement, parameters, deadline);
     PGresult *result;
     while (outcome == DB_OK && !reading->stopped && !db->silent && (result = next_result(db, deadline))) {
@@ -443,7 +479,7 @@ static int attempt(struct db *db, const struct db_statement *statement, const st
     while (!over && !db->silent && (result = next_result(db, deadline)))
         PQclear(result);
     if (db->silent) {
-        note(db, "no answer in time");
+        note(db, UNANSWERED);
         log_away(db, NULL);
         return DB_AWAY;
     }

@@ -13,7 +13,7 @@ struct db_settings {
     const char *url;          /* a libpq connection string or URI; may hold a password: never logged */
     int statement_timeout;    /* seconds; 0: none */
     bool prepared_statements; /* off: for poolers that hand each transaction to another session */
-    bool key_lookups;         /* for statements that only look rows up by their keys: see connection.c */
+    bool key_lookups;         /* for statements that only look rows up by their keys: see session.c */
 };
 
 /* Whether libpq can read the connection string, or URI. What is wrong with it nobody should print: it may quote the

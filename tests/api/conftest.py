@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import harness
+import pooler
 import tool
 
 
@@ -83,16 +84,20 @@ def template(cluster, carbond_binary):
 
 @pytest.fixture(scope="session")
 def new_database(cluster, template):
-    """Makes a migrated, empty database."""
+    """Makes a migrated, empty database; with POOLER=1, one that carbond reaches through PgBouncer."""
     made = []
+    pgbouncer = pooler.Pooler(cluster) if os.environ.get("POOLER") else None
 
     def new():
-        made.append(harness.Database(cluster, cluster.createdb(template)))
+        name = cluster.createdb(template)
+        made.append(pooler.Pooled(cluster, name, pgbouncer) if pgbouncer else harness.Database(cluster, name))
         return made[-1]
 
     yield new
     for database in made:
         database.close()
+    if pgbouncer:
+        pgbouncer.remove()
 
 
 @pytest.fixture(scope="session")

@@ -220,6 +220,8 @@ class Standby(Cluster):
 class Database:
     """One database of a cluster, for what the API does not tell."""
 
+    OPTIONS = ()  # that a server on it needs
+
     TABLES = """SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"""
     OF_TOKENS = "SELECT attrelid::regclass::text FROM pg_attribute WHERE attname = 'last_used'"
@@ -278,7 +280,8 @@ class Server:
         self.secrets = set()
         handle, self.log_path = tempfile.mkstemp(prefix="carbond-test-", suffix=".log")
         arguments = [str(binary), "serve", "--database-url", database.url, "--listen", listen,
-                     "--metrics-listen", metrics_listen, "--drain-delay", str(drain_delay), *map(str, options)]
+                     "--metrics-listen", metrics_listen, "--drain-delay", str(drain_delay), *database.OPTIONS,
+                     *map(str, options)]
         try:
             # The server must not outlive the tests, even if they are killed.
             self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *arguments],

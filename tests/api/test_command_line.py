@@ -206,6 +206,7 @@ def test_options_of_the_url_are_kept(carbond_binary, new_database):
     database = new_database()
     name = "Ada " + "x" * 10
     done = harness.command(carbond_binary, "user", "add", "--email", "ada@example.org", "--name", name,
-                           "--database-url", database.url + "&options=-c%20default_transaction_read_only%3Don")
+                           "--database-url",
+                           database.cluster.url(database.name) + "&options=-c%20default_transaction_read_only%3Don")
     assert done.returncode != 0 and "read-only" in done.stderr
     assert database.value("select count(*) from users") == 0

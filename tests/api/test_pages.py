@@ -106,9 +106,9 @@ def test_cursors_reach_to_the_ends_of_time(tree):
     assert [page_of(tree, tree.run, size=1, page=number)[1] for number in (1, 2, 3, 4)] == [[identity] for identity in ids]
 
 
-def test_skipped_emissions_are_not_read(carbond_binary, new_database, jwt_key_file):
+def test_skipped_emissions_are_not_read(carbond_binary, cluster, new_database, jwt_key_file):
     """A page of twenty thousand emissions costs an hour of them at most, as PostgreSQL counts what it fetches."""
-    database = new_database()
+    database = harness.Database(cluster, new_database().name)  # never through a pooler, whose sessions stay
 
     def sessions():
         return database.value("select count(*) from pg_stat_activity where datname = current_database()") - 1

@@ -338,7 +338,7 @@ def test_without_the_privilege(carbond_binary, new_database, jwt_key_file):
     database.query("""create role clerk login; grant all on all tables in schema public to clerk;
                       revoke all on emissions_default from clerk""")
     as_clerk = harness.Database(database.cluster, database.name)
-    as_clerk.url = database.url.replace("carbond@", "clerk@")
+    as_clerk.url = as_clerk.url.replace("carbond@", "clerk@")
     with harness.Server(carbond_binary, as_clerk, "--jwt-hs256-key-file", jwt_key_file) as server:
         tree = harness.Tree(harness.World(server))
         emission = tree.world.emission(tree.admin, tree.run)

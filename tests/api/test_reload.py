@@ -72,7 +72,7 @@ def test_the_end_of_its_terminal_is_its_end(carbond_binary, database):
     """The kernel sends SIGHUP then, and nobody would be there to end it."""
     ours, its = os.openpty()
     arguments = [str(carbond_binary), "serve", "--database-url", database.url, "--listen", "127.0.0.1:0",
-                 "--metrics-listen", "none", "--drain-delay", "0"]
+                 "--metrics-listen", "none", "--drain-delay", "0", *database.OPTIONS]
     process = subprocess.Popen(["setsid", "--ctty", *arguments], stdin=its, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                text=True, env=harness.clean_environment())
     os.close(its)
