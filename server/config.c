@@ -60,6 +60,8 @@ static const struct option_row options[] = {
     {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true,
      .secret = true, .value = "URL",
      .help = "PostgreSQL: postgresql://user:password@host/database (ps may see an argument for a moment: the environment is safer)"},
+    {"database-url-read", CONFIG_SERVE, TEXT, AT(database_url_read), .environment = true, .secret = true, .value = "URL",
+     .help = "a streaming standby of it: reports and lists are read there as long as it keeps up (docs/scale.md)"},
     {"listen", CONFIG_SERVE, ADDRESS, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
      .help = "where to serve; port 0 takes any that is free"},
     {"metrics-listen", CONFIG_SERVE, ADDRESS, AT(metrics_listen), .environment = true, .fallback = "127.0.0.1:8009",

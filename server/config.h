@@ -15,6 +15,7 @@ enum { CONFIG_ORIGINS = 16, CONFIG_PROXIES = 32 };
 struct config {
     /* the server's */
     const char *database_url;
+    const char *database_url_read; /* NULL: there is no replica */
     const char *listen;
     const char *metrics_listen; /* or "none" */
     const char *auth;

@@ -94,6 +94,10 @@ static int print_command_help(const struct command *command) {
     return EXIT_DONE;
 }
 
+static bool is_usable(const char *url) {
+    return !url || db_url_is_valid(url);
+}
+
 static int run(const struct command *command, int argc, char **argv) {
     struct config config;
     const char *wrong = config_read(&config, command->options, argc, argv);
@@ -102,10 +106,11 @@ static int run(const struct command *command, int argc, char **argv) {
         fprintf(stderr, "carbond: %s (--help tells the options)\n", wrong);
     else if (config.help)
         status = print_command_help(command);
-    else if (config.database_url && !db_url_is_valid(config.database_url))
+    else if (!is_usable(config.database_url) || !is_usable(config.database_url_read))
         fprintf(stderr,
-                "carbond: --database-url is no connection string of PostgreSQL (in a password, %% is %%25 "
-                "and / is %%2F)\n");
+                "carbond: --%s is no connection string of PostgreSQL (in a password, %% is %%25 and / is "
+                "%%2F)\n",
+                is_usable(config.database_url) ? "database-url-read" : "database-url");
     else
         status = command->run(&config);
     config_free(&config);

@@ -6,6 +6,7 @@
 #include "api/validate.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "db/replica.h"
 #include "statements.h"
 
 #include <stdio.h>
@@ -104,6 +105,9 @@ enum db_outcome call_query(struct call *call, const struct db_statement *stateme
     const char *values[DB_PARAMETERS];
     arguments_bind(&call->arguments, statement, values);
     enum db_outcome outcome;
+    const struct replica_reader reader = {call->api->replica, call->copy, call->db};
+    if (call->copy && replica_query(&reader, statement, values, handler, context, &outcome))
+        return outcome;
     do
         outcome = db_query(call->db, statement, values, handler, context);
     while (outcome == DB_AWAY && wait_for_database(call));
@@ -253,11 +257,13 @@ static void answer(struct call *call) {
 
 void call_handle(struct http_request *request, void *context) {
     const struct api_worker *worker = context;
+    const struct api_route *route = http_request_match(request)->route->data;
     struct call call = {
         .request = request,
-        .route = http_request_match(request)->route->data,
+        .route = route,
         .api = worker->api,
         .db = worker->db,
+        .copy = route->replica ? worker->copy : NULL,
     };
     answer(&call);
     json_decref(call.document);

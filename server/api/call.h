@@ -15,6 +15,7 @@
 struct guesses;
 struct ingest;
 struct limits;
+struct replica;
 
 /* What all calls share. */
 struct api {
@@ -22,6 +23,7 @@ struct api {
     struct ingest *ingest; /* where emissions go */
     struct limits *limits;
     struct guesses *guesses;
+    struct replica *replica;
     struct emission_reader emission_reader;
     struct emission_reader batch_reader; /* of the emissions of a batch */
     const char *frontend_url;            /* where browsers are sent to; NULL: nowhere */
@@ -35,6 +37,7 @@ struct api {
 struct api_worker {
     struct api *api;
     struct db *db;
+    struct db *copy; /* to the replica; NULL: there is none */
 };
 
 struct call {
@@ -42,6 +45,7 @@ struct call {
     const struct api_route *route;
     struct api *api;
     struct db *db;
+    struct db *copy;      /* to the replica, if the route may be answered by one; NULL */
     struct caller caller; /* as the credentials prove */
     char caller_text[CALLER_TEXT_SIZE];
     struct arguments arguments;
@@ -65,7 +69,8 @@ void call_reply_outcome(struct call *call, enum db_outcome outcome);
 /* Leaves the answer for a statement that found nothing for this caller: 404, 401 or 403. */
 void call_reply_miss(struct call *call);
 
-/* Runs a statement with the call's arguments; while the database is away, as long as the route has patience. */
+/* Runs a statement with the call's arguments, on the replica if that will do; while the database is away, as long as the
+ * route has patience. */
 enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
                            void *context);
 

@@ -26,16 +26,18 @@ enum { BODY_LIMIT = 64 * 1024 };
 
 #define ROUTE(verb, pattern, sql, id, who) \
     .method = verb, .path = pattern, .statement = &sql_##sql, .of = {id}, .admits = who
+/* What costs more than asking whether a replica is as far as the primary. */
+#define READ(pattern, sql, id, who)          ROUTE("GET", pattern, sql, id, who), .replica = true
 #define GET(pattern, sql, id, who)           {ROUTE("GET", pattern, sql, id, who)}
-#define REPORT(pattern, sql, id, who)        {ROUTE("GET", pattern, sql, id, who), .query = query_range}
+#define REPORT(pattern, sql, id, who)        {READ(pattern, sql, id, who), .query = query_range}
 #define LIST(pattern, sql, id, who) \
-    {ROUTE("GET", pattern, sql, id, who), .shape = SHAPE_LIST, .lane = LANE_STREAM}
+    {READ(pattern, sql, id, who), .shape = SHAPE_LIST, .lane = LANE_STREAM}
 #define REPORTS(pattern, sql, id, who) \
-    {ROUTE("GET", pattern, sql, id, who), .shape = SHAPE_LIST, .lane = LANE_STREAM, .query = query_range}
+    {READ(pattern, sql, id, who), .shape = SHAPE_LIST, .lane = LANE_STREAM, .query = query_range}
 #define SEARCH(pattern, sql, id, who, by) \
-    {ROUTE("GET", pattern, sql, id, who), .shape = SHAPE_LIST, .lane = LANE_STREAM, .query = by}
+    {READ(pattern, sql, id, who), .shape = SHAPE_LIST, .lane = LANE_STREAM, .query = by}
 #define PAGE(pattern, sql, id, who) \
-    {ROUTE("GET", pattern, sql, id, who), .shape = SHAPE_PAGE, .lane = LANE_STREAM, .query = query_page}
+    {READ(pattern, sql, id, who), .shape = SHAPE_PAGE, .lane = LANE_STREAM, .query = query_page}
 #define CREATE(pattern, sql, id, who, what)  {ROUTE("POST", pattern, sql, id, who), .body = &body_##what, .status = 201}
 #define TRACK(pattern, sql, id, what) \
     {ROUTE("POST", pattern, sql, id, WRITERS), .class = CLASS_TRACKER, .body = &body_##what, .status = 201}

@@ -52,6 +52,7 @@ struct api_route {
     enum route_lane lane;
     enum route_class class;
     int database_patience; /* milliseconds that it waits for a database that is away */
+    bool replica;          /* a replica of the database may answer */
     bool open;             /* the handler runs at once: nobody is asked who they are, nothing is read */
     bool reads_body;       /* the handler reads the body itself */
     size_t body_limit;     /* bytes; 0: that of a resource */

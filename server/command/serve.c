@@ -8,6 +8,7 @@
 #include "command/monitor.h"
 #include "command/signals.h"
 #include "db/migrate.h"
+#include "db/replica.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
 #include "upkeep/upkeep.h"
@@ -28,6 +29,7 @@ enum {
 struct lane_owner {
     struct api *api;
     const struct db_settings *database;
+    const struct db_settings *copy; /* of it; NULL: there is none */
 };
 
 /* Everything that lives as long as the server. */
@@ -35,6 +37,9 @@ struct service {
     struct db_settings database;
     /* For lists: PostgreSQL's timeout goes on while a client reads slowly. */
     struct db_settings streaming;
+    /* The same of the replica. */
+    struct db_settings database_copy, streaming_copy;
+    struct replica replica;
     struct lane_owner owners[HTTP_LANES];
     struct auth_settings auth;
     struct http_server_settings http;
@@ -105,12 +110,21 @@ static bool configure_tls(struct service *service, const struct config *config) 
     return service->tls != NULL;
 }
 
+static struct db_settings as_replica(const struct db_settings *database, const struct config *config) {
+    struct db_settings copy = *database;
+    copy.url = config->database_url_read;
+    copy.replica = true;
+    return copy;
+}
+
 static bool configure(struct service *service, const struct config *config) {
     service->database = (struct db_settings){.url = config->database_url,
                                              .statement_timeout = config->statement_timeout,
                                              .prepared_statements = config->prepared_statements};
     service->streaming = service->database;
     service->streaming.statement_timeout = config->stream_timeout;
+    service->database_copy = as_replica(&service->database, config);
+    service->streaming_copy = as_replica(&service->streaming, config);
     service->auth = (struct auth_settings){
         .none = strcmp(config->auth, "none") == 0,
         .at_home = strcmp(config->auth, "none") == 0 && !config->auth_none_anywhere,
@@ -137,6 +151,7 @@ static bool configure(struct service *service, const struct config *config) {
         .body_memory = (size_t)config->body_memory << 20,
     };
     service->api.auth = &service->auth;
+    service->api.replica = &service->replica;
     service->api.frontend_url = config->frontend_url;
     service->api.frontend_origin = config->frontend_origin;
     service->api.cookie_samesite = samesite(config->cookie_samesite);
@@ -154,6 +169,13 @@ static bool configure(struct service *service, const struct config *config) {
 
 /* ---- workers */
 
+static void free_worker(void *context) {
+    struct api_worker *worker = context;
+    db_free(worker->db);
+    db_free(worker->copy);
+    free(worker);
+}
+
 static void *new_worker(void *context) {
     const struct lane_owner *owner = context;
     struct api_worker *worker = calloc(1, sizeof *worker);
@@ -161,21 +183,18 @@ static void *new_worker(void *context) {
         return NULL;
     worker->api = owner->api;
     worker->db = db_new(owner->database);
-    if (worker->db)
+    worker->copy = owner->copy ? db_new(owner->copy) : NULL;
+    if (worker->db && (worker->copy || !owner->copy))
         return worker;
-    free(worker);
+    free_worker(worker);
     return NULL;
-}
-
-static void free_worker(void *context) {
-    struct api_worker *worker = context;
-    db_free(worker->db);
-    free(worker);
 }
 
 static void interrupt_worker(void *context) {
     struct api_worker *worker = context;
     db_interrupt(worker->db);
+    if (worker->copy)
+        db_interrupt(worker->copy);
 }
 
 /* In the order of enum route_lane. */
@@ -184,14 +203,16 @@ static bool add_lanes(struct service *service, const struct config *config) {
         const char *name;
         int threads;
         int share; /* a list takes as long as its reader does */
-        const struct db_settings *database;
+        const struct db_settings *database, *copy;
     } lanes[] = {
-        {"worker", config->workers, 0, &service->database},
-        {"stream", config->stream_workers, (config->stream_workers + 1) / 2, &service->streaming},
-        {"password", PASSWORD_WORKERS, 0, &service->database},
+        {"worker", config->workers, 0, &service->database, &service->database_copy},
+        {"stream", config->stream_workers, (config->stream_workers + 1) / 2, &service->streaming,
+         &service->streaming_copy},
+        {"password", PASSWORD_WORKERS, 0, &service->database, NULL},
     };
     for (size_t i = 0; i < sizeof lanes / sizeof lanes[0]; i++) {
-        service->owners[i] = (struct lane_owner){&service->api, lanes[i].database};
+        service->owners[i] = (struct lane_owner){&service->api, lanes[i].database,
+                                                 config->database_url_read ? lanes[i].copy : NULL};
         const struct lane_settings settings = {
             .name = lanes[i].name,
             .threads = lanes[i].threads,

@@ -31,6 +31,7 @@ struct db {
     struct buffer session; /* what it is told as it begins, or, without prepared statements, each time */
     PGconn *connection;    /* NULL: not connected */
     int ahead;             /* of those statements, as many are still to be answered */
+    int64_t patience;      /* microseconds for an answer; 0: as long as a statement may take */
     int64_t retry_at;
     bool away_logged;
     bool open;     /* counted among the open connections */
@@ -71,14 +72,18 @@ static bool set_socket(struct db *db, int socket) {
     return !interrupted;
 }
 
+static struct db_metrics *metrics_of(const struct db *db) {
+    return db->settings->replica ? &db_replica_metrics : &db_metrics;
+}
+
 static void count_open(struct db *db) {
-    metric_change(&db_metrics.connections, 1);
-    metric_count(&db_metrics.reconnects, db->was_open);
+    metric_change(&metrics_of(db)->connections, 1);
+    metric_count(&metrics_of(db)->reconnects, db->was_open);
     db->open = db->was_open = true;
 }
 
 static void count_closed(struct db *db) {
-    metric_change(&db_metrics.connections, db->open ? -1 : 0);
+    metric_change(&metrics_of(db)->connections, db->open ? -1 : 0);
     db->open = false;
 }
 
@@ -127,6 +132,8 @@ void db_interrupt(struct db *db) {
 
 static int64_t deadline_of(const struct db *db) {
     int64_t timeout = (int64_t)db->settings->statement_timeout * 1000 * 1000;
+    if (db->patience)
+        return clock_monotonic() + db->patience;
     return timeout ? clock_monotonic() + timeout + SILENCE : INT64_MAX;
 }
 
@@ -213,8 +220,11 @@ static void note(struct db *db, const char *message) {
     db->locked_out = false;
 }
 
-/* The log tells once that the database went away, and once that it is back. Without a connection there is no SQLSTATE. */
+/* The log tells once that the database went away, and once that it is back. Without a connection there is no SQLSTATE. Of
+ * a replica db/replica.c tells. */
 static void log_away(struct db *db, const char *sqlstate) {
+    if (db->settings->replica)
+        return;
     if (!db->away_logged)
         log_warn("database is away", "sqlstate", sqlstate, "reason", db->message);
     db->away_logged = true;
@@ -358,9 +368,9 @@ static int failure(struct db *db, const char *statement, const PGresult *result)
 }
 
 /* What the caller is told in the end: a conflict that does not end is as good as no database. */
-static enum db_outcome counted(int outcome) {
+static enum db_outcome counted(const struct db *db, int outcome) {
     enum db_outcome told = outcome == VERDICT_CONFLICT ? DB_AWAY : (enum db_outcome)outcome;
-    metric_count(&db_metrics.statements[told], 1);
+    metric_count(&metrics_of(db)->statements[told], 1);
     return told;
 }
 
@@ -497,10 +507,10 @@ static enum db_outcome query(struct db *db, const struct db_statement *statement
     db->message[0] = '\0';
     for (int attempts = 0; attempts < CONFLICT_ATTEMPTS; attempts++) {
         outcome = attempt(db, statement, parameters, &reading);
-        if (outcome != VERDICT_CONFLICT || reading.any)
+        if (outcome != VERDICT_CONFLICT || reading.any || db->settings->replica)
             break;
     }
-    return counted(outcome);
+    return counted(db, outcome);
 }
 
 enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
@@ -550,9 +560,17 @@ enum db_outcome db_query_text(struct db *db, const struct db_statement *statemen
     return outcome == DB_OK ? DB_FAILED : outcome;
 }
 
+enum db_outcome db_query_soon(struct db *db, const struct db_statement *statement, const char *const *values,
+                              int milliseconds, char **value) {
+    db->patience = (int64_t)milliseconds * 1000;
+    enum db_outcome outcome = db_query_text(db, statement, values, value);
+    db->patience = 0;
+    return outcome;
+}
+
 enum db_outcome db_script(struct db *db, const char *text) {
     if (!connected(db))
-        return counted(DB_AWAY);
+        return counted(db, DB_AWAY);
     PGresult *result = PQexec(db->connection, text);
     int outcome = DB_OK;
     if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
@@ -560,5 +578,5 @@ enum db_outcome db_script(struct db *db, const char *text) {
     PQclear(result);
     if (PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);
-    return counted(outcome);
+    return counted(db, outcome);
 }

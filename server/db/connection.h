@@ -14,6 +14,7 @@ struct db_settings {
     int statement_timeout;    /* seconds; 0: none */
     bool prepared_statements; /* off: for poolers that hand each transaction to another session */
     bool key_lookups;         /* for statements that only look rows up by their keys: see session.c */
+    bool replica; /* of db/replica.h, which tells in the log how it is; conflicts are not tried again */
 };
 
 /* Whether libpq can read the connection string, or URI. What is wrong with it nobody should print: it may quote the
@@ -66,6 +67,10 @@ enum db_outcome db_query_values(struct db *db, const struct db_statement *statem
  * it), NULL for null or no row. */
 enum db_outcome db_query_text(struct db *db, const struct db_statement *statement, const char *const *values,
                               char **value);
+
+/* The same for a question that costs PostgreSQL nothing: without an answer in that time the outcome is DB_AWAY. */
+enum db_outcome db_query_soon(struct db *db, const struct db_statement *statement, const char *const *values,
+                              int milliseconds, char **value);
 
 /* Runs a script of several statements without parameters, in one transaction, or in the one that an earlier script has begun.
  * Logs nothing: the caller tells of db_message. */

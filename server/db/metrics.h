@@ -1,4 +1,4 @@
-/* What all connections of this process to PostgreSQL tell of themselves at /metrics. */
+/* What all connections of this process to PostgreSQL, and those to its replica, tell of themselves at /metrics. */
 #pragma once
 
 #include "base/metric.h"
@@ -12,6 +12,6 @@ struct db_metrics {
     struct metric_counter statements[DB_OUTCOMES]; /* by enum db_outcome */
 };
 
-extern struct db_metrics db_metrics;
+extern struct db_metrics db_metrics, db_replica_metrics;
 
 void db_metrics_write(struct buffer *out);

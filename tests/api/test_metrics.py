@@ -120,8 +120,11 @@ def requests_of(server, method, route):
 
 
 @pytest.fixture(scope="module")
-def own_database(new_database):
-    return new_database()
+def own_database(cluster, new_database):
+    """Never through a pooler: its sessions are counted."""
+    database = harness.Database(cluster, new_database().name)
+    yield database
+    database.close()
 
 
 @pytest.fixture
@@ -296,7 +299,7 @@ def test_labels_are_known_beforehand(own, tables):
         "method": {route["method"] for route in tables["routes"]} | {"any"},
         "route": {route["path"] for route in tables["routes"]} | {"unmatched"},
         "status": STATUSES, "lane": {"worker", "stream", "password"}, "result": {"accepted", "duplicate", "rejected"},
-        "outcome": {"ok", "away", "refused", "taken", "failed"}, "phase": {"new", "idle", "headers", "body", "sending"},
+        "outcome": {"ok", "away", "refused", "taken", "failed"}, "by": {"replica", "primary"}, "phase": {"new", "idle", "headers", "body", "sending"},
         "limit": {"total", "address", "token", "tracker-address", "tracker-token", "sign-in", "sign-up", "password", "account",
                   "credential"},
         "version": {harness.command(own.server.binary, "version").stdout.split()[1]},

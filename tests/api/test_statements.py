@@ -40,6 +40,8 @@ DIRECT = {
     "purge_project": {"projects"}, "purge_runs": {"runs", "experiments", "projects", "emissions"},
     "purge_rest": {"projects"}, "expired_remove": {"sessions", "user_tokens", "audit_records"},
     "partition_count": {"emission_partitions"},
+    # Tell which database it is.
+    "replica_position": {"pg_database"}, "replica_lacks": {"pg_database"},
     # Reads no row.
     "writable": {"organizations"},
     "citus_exists": {"pg_extension"},

@@ -72,6 +72,24 @@ static void test_writes_want_credentials(void **state) {
     }
 }
 
+/* Words of SQL, which stand in lower case in all statements. */
+static void test_what_a_replica_answers_changes_nothing(void **state) {
+    (void)state;
+    static const char *const changes[] = {"insert into ", "update ", "delete from ", "for share", "nextval("};
+    size_t count = 0;
+    for (size_t i = 0; i < api_route_count; i++) {
+        const struct api_route *route = &api_routes[i];
+        if (!route->replica)
+            continue;
+        count++;
+        assert_string_equal(route->method, "GET");
+        assert_null(route->handle);
+        for (size_t k = 0; k < COUNT(changes); k++)
+            assert_null(strstr(route->statement->text, changes[k]));
+    }
+    assert_true(count > 0);
+}
+
 static void test_arguments_fit(void **state) {
     (void)state;
     for (const struct body *const *body = bodies; *body; body++) {
@@ -116,9 +134,13 @@ static void test_migrations_are_numbered(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameters_have_sources), cmocka_unit_test(test_targets_are_arguments),
-        cmocka_unit_test(test_writes_want_credentials), cmocka_unit_test(test_arguments_fit),
-        cmocka_unit_test(test_every_route_is_found),    cmocka_unit_test(test_migrations_are_numbered),
+        cmocka_unit_test(test_parameters_have_sources),
+        cmocka_unit_test(test_targets_are_arguments),
+        cmocka_unit_test(test_writes_want_credentials),
+        cmocka_unit_test(test_arguments_fit),
+        cmocka_unit_test(test_what_a_replica_answers_changes_nothing),
+        cmocka_unit_test(test_every_route_is_found),
+        cmocka_unit_test(test_migrations_are_numbered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,4 @@
+-- Which database this is, and how far its log is stored: whatever was acknowledged lies before.
+select (select system_identifier from pg_control_system()) || ' ' ||
+       (select oid from pg_database where datname = current_database()) || ' ' ||
+       case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end
