@@ -222,24 +222,30 @@ static bool read_body(struct call *call, struct group *group) {
 
 /* ---- the answer, on the writer's thread */
 
+/* A new reference; NULL when out of memory. */
+static json_t *fault_of(enum ingest_verdict verdict) {
+    struct faults faults = {0};
+    emission_fault(verdict, &faults);
+    if (!faults.failed)
+        return faults.list;
+    json_decref(faults.list);
+    return NULL;
+}
+
 static void reject_refused(struct group *group, size_t i) {
-    static const enum refusal refusals[] = {
-        [INGEST_NO_RUN] = REFUSAL_NO_RUN,
-        [INGEST_FORBIDDEN] = REFUSAL_FORBIDDEN,
-    };
     enum ingest_verdict verdict = (enum ingest_verdict)group->job.verdicts[i];
     if (group->refused.listed == LISTED) { /* nobody will see it */
         group->refused.count++;
         return;
     }
     json_t *id = id_of_emission(&group->job.emissions[i]);
-    if (verdict == INGEST_REFUSED) {
-        reject(&group->refused, group->indexes[i], 422, id,
-               json_pack("[{s:[s],s:s,s:s}]", "loc", "body", "msg", REFUSED_VALUE, "type", "value_error"));
+    if (verdict == INGEST_REFUSED || verdict == INGEST_LATE) {
+        reject(&group->refused, group->indexes[i], 422, id, fault_of(verdict));
         return;
     }
-    reject(&group->refused, group->indexes[i], refusal_status(refusals[verdict]), id,
-           json_string(refusal_sentence(refusals[verdict])));
+    enum refusal refusal = verdict == INGEST_NO_RUN ? REFUSAL_NO_RUN : REFUSAL_FORBIDDEN;
+    reject(&group->refused, group->indexes[i], refusal_status(refusal), id,
+           json_string(refusal_sentence(refusal)));
 }
 
 /* Those of both stages in the order of the elements. */
@@ -270,7 +276,8 @@ static char *account(struct group *group) {
         case INGEST_DUPLICATE: duplicates++; break;
         case INGEST_NO_RUN:
         case INGEST_FORBIDDEN:
-        case INGEST_REFUSED: reject_refused(group, i); break;
+        case INGEST_REFUSED:
+        case INGEST_LATE: reject_refused(group, i); break;
         }
     }
     json_t *list = list_rejections(group);

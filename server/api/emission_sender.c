@@ -24,6 +24,15 @@ void emission_sender_of_call(const struct call *call, struct ingest_job *job) {
     holder->has_project = id_parse(caller->project_id, &holder->project);
 }
 
+void emission_fault(enum ingest_verdict verdict, struct faults *faults) {
+    assert(verdict == INGEST_REFUSED || verdict == INGEST_LATE);
+    if (verdict == INGEST_LATE)
+        faults_add(faults, "body", "timestamp", "timestamp_too_old",
+                   "Emissions of that time have been dropped, and no more of them are taken");
+    else
+        faults_add(faults, "body", NULL, "value_error", REFUSED_VALUE);
+}
+
 enum refusal emission_refusal(enum ingest_outcome outcome) {
     static const enum refusal refusals[] = {
         [INGEST_NOBODY] = REFUSAL_NO_CREDENTIALS,

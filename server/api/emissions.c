@@ -28,10 +28,10 @@ static void reply_id(const struct single *single) {
     http_reply_buffer(single->request, 201, HTTP_JSON, &body);
 }
 
-static void reply_refused(struct http_request *request) {
+static void reply_fault(const struct single *single) {
     struct faults faults = {0};
-    faults_add(&faults, "body", NULL, "value_error", REFUSED_VALUE);
-    faults_reply(&faults, request);
+    emission_fault((enum ingest_verdict)single->verdict, &faults);
+    faults_reply(&faults, single->request);
 }
 
 static void reply_verdict(const struct single *single) {
@@ -40,7 +40,8 @@ static void reply_verdict(const struct single *single) {
     case INGEST_DUPLICATE: reply_id(single); break;
     case INGEST_NO_RUN: refusal_reply(REFUSAL_NO_RUN, single->request); break;
     case INGEST_FORBIDDEN: refusal_reply(REFUSAL_FORBIDDEN, single->request); break;
-    case INGEST_REFUSED: reply_refused(single->request); break;
+    case INGEST_REFUSED:
+    case INGEST_LATE: reply_fault(single); break;
     }
 }
 

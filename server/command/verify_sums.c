@@ -89,28 +89,42 @@ static enum db_outcome compare_chunk(struct verification *verification) {
 
 /* ---- repairing */
 
-/* DB_OK with *rebuilt false: the lock was not to be had. */
-static enum db_outcome try_rebuild(struct db *db, const char *id, bool *rebuilt) {
+/* As the statement answers (migrations/0009_retention.sql). */
+enum rebuilding { REBUILT, UNCLEAR, HELD };
+
+static const struct {
+    const char *answer, *sentence;
+} rebuildings[] = {
+    [REBUILT] = {"rebuilt", "sums made anew"},
+    [UNCLEAR] = {"unclear",
+                 "not repaired: its totals count more from before emissions were dropped than its hours do"},
+    [HELD] = {"held", "not repaired: other sessions hold its lock"},
+};
+
+static enum db_outcome try_rebuild(struct db *db, const char *id, enum rebuilding *rebuilding) {
     const char *values[] = {id};
     char *answer;
     enum db_outcome outcome = db_query_text(db, &sql_sums_rebuild, values, &answer);
-    *rebuilt = outcome == DB_OK && answer && strcmp(answer, "t") == 0;
+    *rebuilding = HELD;
+    for (int i = 0; outcome == DB_OK && answer && i < HELD; i++)
+        if (strcmp(answer, rebuildings[i].answer) == 0)
+            *rebuilding = (enum rebuilding)i;
     free(answer);
     return outcome;
 }
 
 static enum db_outcome repair_run(struct verification *verification, const struct wrong_run *run) {
-    bool rebuilt = false;
-    enum db_outcome outcome = try_rebuild(verification->db, run->id, &rebuilt);
-    for (int attempts = 1; outcome == DB_OK && !rebuilt && attempts < REBUILD_ATTEMPTS; attempts++) {
+    enum rebuilding rebuilding;
+    enum db_outcome outcome = try_rebuild(verification->db, run->id, &rebuilding);
+    for (int attempts = 1; outcome == DB_OK && rebuilding == HELD && attempts < REBUILD_ATTEMPTS;
+         attempts++) {
         nanosleep(&(struct timespec){.tv_nsec = REBUILD_PAUSE}, NULL);
-        outcome = try_rebuild(verification->db, run->id, &rebuilt);
+        outcome = try_rebuild(verification->db, run->id, &rebuilding);
     }
     if (outcome != DB_OK)
         return outcome;
-    verification->repaired += rebuilt && !run->orphaned;
-    printf("run %s: %s\n", run->id,
-           rebuilt ? "sums made anew" : "not repaired: other sessions hold its lock");
+    verification->repaired += rebuilding == REBUILT && !run->orphaned;
+    printf("run %s: %s\n", run->id, rebuildings[rebuilding].sentence);
     return DB_OK;
 }
 

@@ -192,14 +192,18 @@ static void judge_pairs(const struct reading *reading, const char *pairs, enum i
     }
 }
 
+static void judge_emissions(const struct reading *reading, const char *numbers, enum ingest_verdict verdict) {
+    size_t number;
+    while (numbers && (number = next_number(&numbers)))
+        *reading->rows[number - 1].verdict = (unsigned char)verdict;
+}
+
 static bool take_answer(void *context, const struct db_row *row) {
     struct reading *reading = context;
-    const char *duplicates = row->columns[2];
     judge_pairs(reading, row->columns[0], INGEST_NO_RUN);
     judge_pairs(reading, row->columns[1], INGEST_FORBIDDEN);
-    size_t number;
-    while (duplicates && (number = next_number(&duplicates)))
-        *reading->rows[number - 1].verdict = INGEST_DUPLICATE;
+    judge_emissions(reading, row->columns[2], INGEST_DUPLICATE);
+    judge_emissions(reading, row->columns[4], INGEST_LATE);
     reading->stored = strtoul(row->columns[3], NULL, 10);
     return true;
 }

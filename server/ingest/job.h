@@ -16,6 +16,7 @@ enum ingest_verdict {
     INGEST_NO_RUN,    /* there is no such run */
     INGEST_FORBIDDEN, /* the run is not the sender's */
     INGEST_REFUSED,   /* the database does not take one of its values */
+    INGEST_LATE,      /* emissions of its time have been dropped: it might be counted twice */
 };
 
 /* What became of the request as a whole. */

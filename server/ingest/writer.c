@@ -208,7 +208,7 @@ static void tally(const struct ingest_job *job) {
     struct metric_counter *const counters[] = {
         [INGEST_STORED] = &ingest_metrics.accepted,  [INGEST_DUPLICATE] = &ingest_metrics.duplicate,
         [INGEST_NO_RUN] = &ingest_metrics.rejected,  [INGEST_FORBIDDEN] = &ingest_metrics.rejected,
-        [INGEST_REFUSED] = &ingest_metrics.rejected,
+        [INGEST_REFUSED] = &ingest_metrics.rejected, [INGEST_LATE] = &ingest_metrics.rejected,
     };
     for (size_t i = 0; job->outcome == INGEST_DONE && i < job->count; i++)
         metric_count(counters[job->verdicts[i]], 1);

@@ -20,8 +20,9 @@ with {senders}, stored as (
       from added
      order by run_id
     on conflict (run_id) do update set {add_to_totals}
-), {missed}
+), {missed}, {unstored}
 select (select array_agg(n order by n) from missed where not there),
        (select array_agg(n order by n) from missed where there),
        null,
-       (select count(*) from stored)
+       (select emissions from counted),
+       (select array_agg(n order by n) from unstored where late)

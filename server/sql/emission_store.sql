@@ -5,7 +5,8 @@
 -- and never in a circle. Sorting costs next to nothing, since the server sends them sorted.
 --
 -- Answers ascending arrays of numbers (null: none): the pairs without a run (404), the pairs whose caller may not write to
--- the run (403), and the emissions that were there already; and how many are stored now.
+-- the run (403), and the emissions that were there already; how many are stored now; and the emissions that are late (422),
+-- since theirs of that time have been dropped.
 with {senders}, stored as (
     {insert_sent}
     on conflict do nothing
@@ -28,12 +29,9 @@ with {senders}, stored as (
      group by run_id
      order by run_id
     on conflict (run_id) do update set {add_to_totals}
-), {missed}
+), {missed}, {unstored}
 select (select array_agg(n order by n) from missed where not there),
        (select array_agg(n order by n) from missed where there),
-       case when (select coalesce(sum(emissions_count), 0) from added) < (select sent from reached)
-            then (select array_agg(s.n order by s.n)
-                    from {sent}
-                   where (select pairs from reached)[s.pair]
-                     and (s.run_id, s.timestamp, s.id) not in (select run_id, timestamp, id from stored)) end,
-       (select count(*) from stored)
+       (select array_agg(n order by n) from unstored where not late),
+       (select emissions from counted),
+       (select array_agg(n order by n) from unstored where late)

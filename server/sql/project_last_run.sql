@@ -1,12 +1,12 @@
 -- The last run of each experiment is one look at an index, however many runs there are.
-with {span}
+with {asked}
 select coalesce((select {run}
                    from visible_experiments(:caller) e
-                   cross join span
+                   cross join asked
                    cross join lateral (
                        select *
                          from visible_runs(:caller) r
-                        where r.experiment_id = e.id and r.timestamp >= span.start and r.timestamp < span.stop
+                        where r.experiment_id = e.id and r.timestamp >= asked.start and r.timestamp < asked.stop
                         order by r.timestamp desc, r.id desc
                         limit 1) r
                   where e.project_id = p.id

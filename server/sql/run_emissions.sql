@@ -3,22 +3,31 @@
 --
 -- What a page skips is not read: hours tell how many emissions they have, so that only the skipped ones of a single hour
 -- are passed by, and none before the first page and behind the last. The way to a page starts at the end of the run that
--- is nearer. One emission more than a page holds tells whether another page follows.
+-- is nearer. One emission more than a page holds tells whether another page follows. What lies before the watermark does
+-- not count; it is left out behind the limit, since the planner takes a range with both ends for a short one, and sorts it.
 with chosen as materialized (
-    select r.id as run_id, coalesce(s.emissions_count, 0) as total, (:page::bigint - 1) * :size::bigint as newer
+    select r.id as run_id, s.emissions_count, s.first_timestamp
       from visible_runs(:caller) r
       left join visible_run_sums(:caller) s on s.run_id = r.id
      where r.id = :run_id
+), there as materialized (
+    select c.run_id, {kept_from} as kept_from, (:page::bigint - 1) * :size::bigint as newer,
+           case when c.first_timestamp < {kept_from} then h.emissions_count else coalesce(c.emissions_count, 0) end as total
+      from chosen c
+      cross join lateral (
+          select coalesce(sum(h.emissions_count), 0)::bigint as emissions_count
+            from emission_hours h
+           where h.run_id = c.run_id and h.hour >= {kept_from} and c.first_timestamp < {kept_from}) h
 ), way as (
-    select c.run_id, from_oldest,
+    select c.run_id, c.kept_from, from_oldest,
            case when from_oldest then greatest(c.total - c.newer - :size::bigint - 1, 0) else c.newer end as skipped,
            case when from_oldest then greatest(least(c.total - c.newer, :size::bigint + 1), 0)
                 else :size::bigint + 1 end as wanted
-      from chosen c
+      from there c
       cross join lateral (select c.total - c.newer - :size::bigint - 1 < c.newer as from_oldest) d
      where :cursor_timestamp::timestamptz is null
 ), place as materialized (
-    select w.run_id, w.from_oldest, h.hour, coalesce(w.skipped - h.passed, 0)::bigint as skipped, w.wanted
+    select w.run_id, w.kept_from, w.from_oldest, h.hour, coalesce(w.skipped - h.passed, 0)::bigint as skipped, w.wanted
       from way w
       left join lateral (
           (select hour, reached - emissions_count as passed
@@ -34,17 +43,17 @@ with chosen as materialized (
              from (select h.hour, h.emissions_count,
                           sum(h.emissions_count) over (order by h.hour rows unbounded preceding) as reached
                      from emission_hours h
-                    where h.run_id = w.run_id and w.skipped > 0 and w.from_oldest) h
+                    where h.run_id = w.run_id and w.skipped > 0 and w.from_oldest and h.hour >= w.kept_from) h
             where reached > w.skipped
             order by hour
             limit 1)) h on true
 ), older_than as (
-    select p.run_id, coalesce(p.hour + interval '1 hour', 'infinity') as timestamp,
+    select p.run_id, p.kept_from, coalesce(p.hour + interval '1 hour', 'infinity') as timestamp,
            '00000000-0000-0000-0000-000000000000'::uuid as id, p.skipped
       from place p
      where not p.from_oldest
     union all
-    select c.run_id, :cursor_timestamp, :cursor_id, 0 from chosen c where :cursor_timestamp::timestamptz is not null
+    select c.run_id, c.kept_from, :cursor_timestamp, :cursor_id, 0 from there c where :cursor_timestamp::timestamptz is not null
 ), found as (
     select m.*
       from older_than p
@@ -53,12 +62,13 @@ with chosen as materialized (
            where m.run_id = p.run_id and m.timestamp <= p.timestamp and (m.timestamp, m.id) < (p.timestamp, p.id)
            order by m.timestamp desc, m.id desc
           offset p.skipped limit :size::bigint + 1) m
+     where m.timestamp >= p.kept_from
     union all
     select m.*
       from place p
       cross join lateral (
           select * from emissions m
-           where m.run_id = p.run_id and m.timestamp >= coalesce(p.hour, '-infinity')
+           where m.run_id = p.run_id and m.timestamp >= coalesce(p.hour, p.kept_from)
            order by m.timestamp, m.id
           offset p.skipped limit p.wanted) m
      where p.from_oldest
@@ -72,6 +82,6 @@ select case when m.id is not null then {emission} end,
                              'cursor', (select {cursor} from page l
                                          where l.n = :size::bigint and exists (select from page f where f.n > l.n)))
        end
-  from chosen c
+  from there c
   left join page m on m.n <= :size::bigint
  order by m.n

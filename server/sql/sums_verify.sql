@@ -6,6 +6,9 @@
 -- that is not there should have no sums, and no emissions. What a deleted project leaves is not looked at: it is about to
 -- be removed, emissions first.
 --
+-- Before the watermark there are no emissions left to compare with. Hours there are taken for right, and the totals of a run
+-- should be what they and its emissions add up to; when its first emission was, only the totals know.
+--
 -- The tables are read from the first run of the chunk to the last, a range of their primary keys: were each run looked up
 -- by itself, the planner would take a partition of a single run for one that each run fills.
 with recursive walk (run_id, n, emissions) as (
@@ -33,11 +36,22 @@ with recursive walk (run_id, n, emissions) as (
     select c.there, h.*
       from raw_hours h
       join chunk c on c.run_id = h.run_id and not c.deleted
-     where h.run_id between (select first from edge) and (select last from edge)
-), expected (run_id, what, first_timestamp, last_timestamp, {sum_columns}) as (
-    select run_id, 'totals', min(first_timestamp), max(last_timestamp), {sums_of_sums} from raw where there group by run_id
+     where h.run_id between (select first from edge) and (select last from edge) and h.hour >= {kept_from}
+), hours (run_id, hour, first_timestamp, last_timestamp, {sum_columns}) as (
+    select run_id, hour, first_timestamp, last_timestamp, {sum_columns} from raw where there
     union all
-    select run_id, 'hour ' || hour, null, null, {sum_columns} from raw where there
+    select run_id, hour, null, null, {sum_columns}
+      from emission_hours
+      join chunk c using (run_id)
+     where run_id between (select first from edge) and (select last from edge) and c.there and not c.deleted
+       and hour < {kept_from}
+), expected (run_id, what, first_timestamp, last_timestamp, {sum_columns}) as (
+    select run_id, 'totals', case when min(hour) >= {kept_from} then min(first_timestamp) end, max(last_timestamp),
+           {sums_of_sums}
+      from hours
+     group by run_id
+    union all
+    select run_id, 'hour ' || hour, null, null, {sum_columns} from hours
 ), stored (run_id, what, first_timestamp, last_timestamp, {sum_columns}) as (
     select run_id, 'totals', first_timestamp, last_timestamp, {sum_columns}
       from run_sums

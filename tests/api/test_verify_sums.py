@@ -20,7 +20,7 @@ SUMS = ["emissions_sum", "cpu_energy", "gpu_energy", "ram_energy", "energy_consu
 MEANS = ["cpu_power", "gpu_power", "ram_power", "emissions_rate", "cpu_utilization_percent", "gpu_utilization_percent",
          "ram_utilization_percent"]
 COUNTS = ["emissions_count", *(name + "_count" for name in MEANS)]
-LINE = re.compile(r"run (\S+): (?:(totals|emissions|hour \S+ \S+): (.*)|sums made anew)")
+LINE = re.compile(r"run (\S+): (?:(totals|emissions|hour \S+ \S+): (.*)|(sums made anew)|not repaired: its totals count more .*)")
 SUMMARY = re.compile(r"compared (\d+) emissions of (\d+) runs: (\d+) runs differ, (\d+) of them repaired")
 NO_RUN = "11111111-1111-4111-8111-111111111111"
 
@@ -31,13 +31,13 @@ class Verified:
     def __init__(self, binary, database, *options):
         done = harness.command(binary, "verify-sums", "--database-url", database.url, *options)
         *lines, last = done.stdout.splitlines()
-        self.found, self.rebuilt = {}, set()
-        for run, what, how in (LINE.fullmatch(line).groups() for line in lines):
+        self.found, self.rebuilt, self.unclear = {}, set(), set()
+        for run, what, how, rebuilt in (LINE.fullmatch(line).groups() for line in lines):
             if what:
                 assert (run, what) not in self.found
                 self.found[run, what] = how
             else:
-                self.rebuilt.add(run)
+                (self.rebuilt if rebuilt else self.unclear).add(run)
         self.emissions, self.runs, self.differing, self.repaired = map(int, SUMMARY.fullmatch(last).groups())
         assert self.differing == len({run for run, _ in self.found})
         assert done.returncode == (1 if self.differing > self.repaired else 0)

@@ -55,7 +55,7 @@ PARTITIONS = """
 def load_chunk(cursor, values):
     cursor.execute("begin")
     cursor.execute(EMISSIONS, values)
-    cursor.execute("select bool_and(rebuild_sums(id)) from unnest(%(runs)s::uuid[]) id", values)
+    cursor.execute("select bool_and(rebuild_sums(id) = 'rebuilt') from unnest(%(runs)s::uuid[]) id", values)
     assert cursor.fetchone() == (True,), "a lock was not to be had in time"
     cursor.execute("commit")
 

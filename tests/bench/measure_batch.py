@@ -35,7 +35,7 @@ FUNCTION = """
         answer record;
     begin
         {statement} into answer;
-        if answer is distinct from (null::bigint[], null::bigint[], null::bigint[], {batch}::bigint) then
+        if answer is distinct from (null::bigint[], null::bigint[], null::bigint[], {batch}::bigint, null::bigint[]) then
             raise 'not all of a call was stored: %', answer;
         end if;
     end $$"""

@@ -1,4 +1,4 @@
--- The emissions of a batch whose senders may write to their runs, in key order.
+-- The emissions of a batch whose senders may write to their runs, and that are not late, in key order.
 insert into emissions (run_id, timestamp, id, duration, emissions_sum, emissions_rate, cpu_power, gpu_power,
                        ram_power, cpu_energy, gpu_energy, ram_energy, energy_consumed, cpu_utilization_percent,
                        gpu_utilization_percent, ram_utilization_percent, wue)
@@ -7,4 +7,5 @@ select s.run_id, s.timestamp, s.id, s.duration, s.emissions_sum, s.emissions_rat
        s.gpu_utilization_percent, s.ram_utilization_percent, s.wue
   from {sent}
  where (select pairs from reached)[s.pair]
+   and s.timestamp >= {kept_from}
  order by s.run_id, s.timestamp, s.id
