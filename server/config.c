@@ -15,6 +15,7 @@ enum kind {
     NUMBER,  /* an integer from `minimum` to `maximum` */
     LIST,    /* repeatable, or separated by commas; each goes to `add` */
     RATE,    /* base/rate.h */
+    AGE,     /* base/age.h, or one of `choices` */
     FLAG,    /* without a value */
 };
 
@@ -41,7 +42,7 @@ struct option_row {
 #define DATABASE                                                                                             \
     (CONFIG_SERVE | CONFIG_MIGRATE | CONFIG_USER_ADD | CONFIG_USER_LIST | CONFIG_USER_PASSWD |               \
      CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD | CONFIG_TOKEN_ADD |               \
-     CONFIG_TOKEN_REVOKE | CONFIG_VERIFY_SUMS | LISTS)
+     CONFIG_TOKEN_REVOKE | CONFIG_VERIFY_SUMS | CONFIG_RETENTION | LISTS)
 #define NAMED      (CONFIG_USER_ADD | CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
 #define IN_TREE    (CONFIG_ORGANIZATION_ADD | CONFIG_PROJECT_ADD | CONFIG_EXPERIMENT_ADD)
 #define IN_PROJECT (CONFIG_EXPERIMENT_ADD | CONFIG_EXPERIMENT_LIST | CONFIG_TOKEN_ADD | CONFIG_TOKEN_LIST)
@@ -155,6 +156,8 @@ static const struct option_row options[] = {
      .maximum = 24, .help = "months after this one whose partition of the emissions is made before they come"},
     {"audit-keep", CONFIG_SERVE, NUMBER, AT(audit_keep), .environment = true, .fallback = "400", .minimum = 1,
      .maximum = 36500, .help = "days after which audit records go, and the addresses in them"},
+    {"retention", CONFIG_SERVE, AGE, AT(retention), .environment = true, .fallback = "none", .choices = "none",
+     .value = "AGE|none", .help = "drop emissions of months before this, and keep their sums: what carbond retention does, by itself"},
     {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
      .help = "false: for poolers that hand each transaction to another session"},
 
@@ -183,6 +186,9 @@ static const struct option_row options[] = {
      .help = "seconds to try again while others hold a lock that a migration needs (each try holds up others for half a second at most)"},
     {"citus", CONFIG_MIGRATE, FLAG, AT(citus),
      .help = "once the schema is up to date, spread the data by the extension Citus (an experiment: read docs/scale.md first)"},
+    {"keep", CONFIG_RETENTION, AGE, AT(retention), .required = true, .value = "AGE",
+     .help = "how long: 24months, 2years, 90days, 26weeks; a month goes when all of it is older"},
+    {"dry-run", CONFIG_RETENTION, FLAG, AT(dry_run), .help = "only tell what would go"},
     {"repair", CONFIG_VERIFY_SUMS, FLAG, AT(repair), .help = "make the sums anew of the runs whose sums differ"},
     {"help", ~0U, FLAG, AT(help), .help = "print this"},
 };
@@ -280,6 +286,12 @@ static const char *set(struct config *config, const struct option_row *option, c
         if (rate_parse(value, place(config, option)))
             return NULL;
         snprintf(problem, sizeof problem, "--%s takes a rate like 20/min, 300/s:3000 or none", option->name);
+        return problem;
+    case AGE:
+        if (is_choice(option->choices, value) || age_parse(value, place(config, option)))
+            return NULL;
+        snprintf(problem, sizeof problem, "--%s takes an age like 24months, of " AGE_LEAST " at least",
+                 option->name);
         return problem;
     case BOOLEAN:
         if (is_choice("true|false", value)) {
@@ -427,7 +439,8 @@ static const char *shown_value(const struct option_row *option) {
     case TEXT:
     case ADDRESS:
     case LIST:
-    case RATE: break;
+    case RATE:
+    case AGE: break;
     }
     return option->value;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "auth/limits.h"
+#include "base/age.h"
 #include "http/address.h"
 
 #include <stdbool.h>
@@ -59,6 +60,7 @@ struct config {
     int stream_timeout;
     int partitions_ahead;
     int audit_keep;
+    struct age retention; /* of carbond retention, too: --keep */
     bool prepared_statements;
     /* of single commands */
     const char *id;
@@ -110,4 +112,5 @@ enum config_command {
     CONFIG_EXPERIMENT_LIST = 1 << 15,
     CONFIG_TOKEN_LIST = 1 << 16,
     CONFIG_AUDIT_LIST = 1 << 17,
+    CONFIG_RETENTION = 1 << 18,
 };

@@ -40,6 +40,8 @@ static const struct command commands[] = {
      "list who did what, oldest first: when, what, from where, who, to whom or what, of which organization"},
     {"verify-sums", NULL, CONFIG_VERIFY_SUMS, command_verify_sums,
      "compare the sums with the emissions, run by run; fails if they differ"},
+    {"retention", NULL, CONFIG_RETENTION, command_retention,
+     "drop emissions that are older than they are kept; their sums stay"},
     {"version", NULL, CONFIG_VERSION, command_version, "print the version"},
 };
 

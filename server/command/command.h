@@ -29,6 +29,7 @@ int command_token_list(const struct config *config);
 int command_audit_list(const struct config *config);
 int command_token_revoke(const struct config *config);
 int command_verify_sums(const struct config *config);
+int command_retention(const struct config *config);
 int command_version(const struct config *config);
 
 /* ---- for the commands that run a statement */

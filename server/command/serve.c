@@ -271,6 +271,7 @@ static struct upkeep *start_upkeep(const struct service *service, const struct c
         .database = &service->database,
         .partitions_ahead = config->partitions_ahead,
         .audit_keep = config->audit_keep,
+        .retention = config->retention,
     };
     return upkeep_start(&settings);
 }

@@ -1,6 +1,7 @@
 /* A job is done in steps. Each takes one statement or two, and leaves the database as any request may see it. */
 #pragma once
 
+#include "base/age.h"
 #include "db/connection.h"
 
 #include <stddef.h>
@@ -17,6 +18,7 @@ struct upkeep_means {
     int statement_timeout; /* seconds, of the statements that serve requests */
     int partitions_ahead;  /* months */
     int audit_keep;        /* days */
+    struct age retention;  /* of emissions; of 0: for good */
 };
 
 struct upkeep_job {
@@ -26,4 +28,4 @@ struct upkeep_job {
     enum upkeep_progress (*step)(const struct upkeep_means *means, void *memory);
 };
 
-extern const struct upkeep_job partitions_job, purge_job, expiry_job;
+extern const struct upkeep_job partitions_job, purge_job, expiry_job, retention_job;

@@ -1,8 +1,9 @@
 /* What the server does for its database by itself: makes partitions before their months come, removes what deleted
- * projects leave and what has expired (jobs.h). One thread with a connection of its own does it all in small steps, in
+ * projects leave, what has expired, and emissions that are older than they are kept (jobs.h). One thread with a connection of its own does it all in small steps, in
  * turn, so that nobody waits for it and no job for the end of another. Several server processes may do it at once. */
 #pragma once
 
+#include "base/age.h"
 #include "db/connection.h"
 
 struct upkeep;
@@ -11,6 +12,7 @@ struct upkeep_settings {
     const struct db_settings *database; /* of the statements that serve requests; must outlive the thread */
     int partitions_ahead;               /* months after this one whose partitions are made */
     int audit_keep;                     /* days that audit records are kept */
+    struct age retention;               /* how long emissions are kept; of 0: for good */
 };
 
 /* Starts the thread, and waits for nothing. NULL when out of memory or threads. What fails later is logged and tried

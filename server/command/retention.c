@@ -1,0 +1,121 @@
+/* retention: drops emissions that are older than they are kept, and keeps their sums; or tells what would go. */
+#include "upkeep/retention.h"
+
+#include "base/clock.h"
+#include "base/timestamp.h"
+#include "command/command.h"
+#include "statements.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    /* Each attempt holds up who stores for 100 ms at most, and the pause lets them go on: a minute in all. */
+    ATTEMPTS = 60,
+    TELL_EVERY = 5 * 1000 * 1000, /* microseconds */
+};
+
+/* ---- what would go */
+
+static bool tell(void *context, const struct db_row *row) {
+    const char *what = row->columns[0], *value = row->columns[1], *more = row->columns[2];
+    (void)context;
+    if (strcmp(what, "watermark") == 0)
+        printf("emissions before %s would be dropped and refused; now: %s\n", value, more ? more : "none");
+    else if (strcmp(what, "partition") == 0)
+        printf("would drop %s, %s\n", value, more);
+    else
+        printf("would remove %s emissions that are in no month's partition\n", value);
+    return true;
+}
+
+static enum db_outcome survey(struct db *db, const struct age *keep) {
+    char interval[AGE_TEXT_SIZE], clock[TIMESTAMP_TEXT_SIZE];
+    age_format(keep, interval);
+    timestamp_format(clock_now(), clock);
+    const char *values[] = {interval, clock};
+    return db_query(db, &sql_retention_survey, values, tell, NULL);
+}
+
+/* ---- the work */
+
+struct work {
+    struct db *db;
+    struct retention retention;
+    int64_t partitions, removed; /* so far */
+    int attempts;                /* that were in vain, one after the other */
+    int64_t told_at;
+};
+
+/* What takes long says how far it is. */
+static void tell_progress(struct work *work) {
+    int64_t now = clock_monotonic();
+    if (now - work->told_at < TELL_EVERY)
+        return;
+    work->told_at = now;
+    fprintf(stderr, "carbond: looked through %" PRId64 " of %s pages for emissions without a partition\n",
+            work->retention.page, work->retention.what);
+}
+
+/* False: this was the last attempt. */
+static bool pause_for_others(struct work *work) {
+    if (++work->attempts >= ATTEMPTS)
+        return false;
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+    return true;
+}
+
+/* Whether there is more to do. */
+static bool follow(struct work *work) {
+    enum retention_outcome outcome = work->retention.outcome;
+    if (outcome == RETENTION_BUSY || outcome == RETENTION_HELD)
+        return pause_for_others(work);
+    work->attempts = 0;
+    work->partitions += outcome == RETENTION_DROPPED;
+    work->removed += work->retention.removed;
+    if (outcome == RETENTION_RAISED)
+        printf("emissions before %s are refused from now on\n", work->retention.what);
+    if (outcome == RETENTION_DROPPED)
+        printf("dropped %s\n", work->retention.what);
+    if (outcome == RETENTION_REMOVED)
+        tell_progress(work);
+    fflush(stdout); /* it is told when it is done, and not before */
+    return outcome != RETENTION_DONE && outcome != RETENTION_FAILED;
+}
+
+static int conclude(const struct work *work) {
+    if (work->retention.outcome != RETENTION_DONE) {
+        fprintf(stderr, "carbond: not all was done, and may be begun again: %s\n",
+                *work->retention.what ? work->retention.what
+                                      : "another process is at work on the partitions");
+        return EXIT_FAILED;
+    }
+    printf("emissions are kept from %s on: %" PRId64 " partitions dropped, and %" PRId64
+           " emissions that were in none\n",
+           work->retention.what, work->partitions, work->removed);
+    return EXIT_DONE;
+}
+
+static enum db_outcome drop(struct work *work, const struct age *keep) {
+    enum db_outcome outcome;
+    work->told_at = clock_monotonic();
+    do
+        outcome = retention_step(&work->retention, work->db, keep, NULL);
+    while (outcome == DB_OK && follow(work));
+    return outcome;
+}
+
+int command_retention(const struct config *config) {
+    const struct db_settings settings = {.url = config->database_url};
+    struct work work = {.db = db_new(&settings)};
+    if (!work.db)
+        return command_outcome(DB_FAILED, "out of memory");
+    enum db_outcome outcome =
+        config->dry_run ? survey(work.db, &config->retention) : drop(&work, &config->retention);
+    int status = command_outcome(outcome, db_message(work.db));
+    db_free(work.db);
+    return status != EXIT_DONE || config->dry_run ? status : conclude(&work);
+}
