@@ -157,7 +157,7 @@ static const struct option_row options[] = {
     {"audit-keep", CONFIG_SERVE, NUMBER, AT(audit_keep), .environment = true, .fallback = "400", .minimum = 1,
      .maximum = 36500, .help = "days after which audit records go, and the addresses in them"},
     {"retention", CONFIG_SERVE, AGE, AT(retention), .environment = true, .fallback = "none", .choices = "none",
-     .value = "AGE|none", .help = "drop emissions of months before this, and keep their sums: what carbond retention does, by itself"},
+     .value = "AGE|none", .help = "drop emissions of months that are older, and keep their sums: what carbond retention does, once an hour"},
     {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
      .help = "false: for poolers that hand each transaction to another session"},
 

@@ -25,7 +25,7 @@ def test_metrics():
 
 
 def test_options(carbond_binary):
-    known = "".join(harness.command(carbond_binary, *name.split(), "--help").stdout for name in ("serve", "migrate", "verify-sums", "audit list"))
+    known = "".join(harness.command(carbond_binary, *name.split(), "--help").stdout for name in ("serve", "migrate", "verify-sums", "retention", "audit list"))
     text = re.sub(r"^```.*?^```", "", MANUAL, flags=re.MULTILINE | re.DOTALL)  # commands of others
     named = set(re.findall(r"`(--[\w-]+)", text))
     assert named and [option for option in named if f"  {option} " not in known] == []

@@ -3,6 +3,7 @@
 import concurrent.futures
 import datetime
 import json
+import os
 import random
 import re
 import signal
@@ -16,6 +17,7 @@ import harness
 import plain_sql
 import senders
 import tool
+from test_backup import commands
 from test_partitions import SlowReader, longest_wait, month, partition, partitions, waiting
 from test_verify_sums import Verified
 
@@ -227,6 +229,16 @@ def test_emissions_in_no_partition_go_in_steps(kept):
     assert kept.report() == before and kept.verify().found == {}
 
 
+def test_as_the_manual_has_it(kept):
+    kept.store(month(-26), KEPT)
+    script, = commands("Retention")
+    done = subprocess.run(["bash", "-euxc", script], capture_output=True, text=True, timeout=harness.patience(60),
+                          env=harness.clean_environment(DATABASE_URL=kept.database.url,
+                                                        PATH=f"{kept.binary.parent}:{os.environ['PATH']}"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kept.database.value("select count(*) from emissions") == 1 and kept.watermark() == KEPT
+
+
 # -- the clock ------------------------------------------------------------------------------------------------------------
 
 def test_a_clock_that_is_ahead_drops_nothing(kept):
@@ -295,6 +307,7 @@ def test_pages_hold_what_is_there(kept, dropped):
     kept.store(*(month(-26) + i * MINUTE for i in range(130)), *(KEPT - (i + 1) * MINUTE for i in range(20)))
     there = kept.store(*(KEPT + i * MINUTE for i in range(75)), *(month(-2) + i * 20 * MINUTE for i in range(75)))
     ids = [body["id"] for body in reversed(there)]
+    kept.store(KEPT, run=kept.tree.world.run(kept.tree.admin, kept.tree.experiment)["id"])
     kept.drop() if dropped else kept.database.query("select raise_watermark(%s, null)", KEPT)
     path = f"/runs/{kept.run}/emissions"
     for size in (1, 7, 75, 149, 150, 151, 10000):
