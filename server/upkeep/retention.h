@@ -1,4 +1,4 @@
-/* Drops emissions that are older than they are kept, step by step, and keeps their sums (migrations/0008_retention.sql tells
+/* Drops emissions that are older than they are kept, step by step, and keeps their sums (migrations/0009_retention.sql tells
  * how, and who waits for whom). Any number of processes may do it at once, and each may break off at any time. */
 #pragma once
 
