@@ -72,7 +72,7 @@ $$;
 -- One step of dropping what is older than it is kept; each is a transaction, and after a crash the next one goes on.
 -- `page` is where the way through the default partition has come to. Answers what came of it:
 --
---   raised   the watermark: to `what`
+--   raised   the watermark: to `what`. The way begins anew, at `next_page`
 --   dropped  the partition `what`
 --   removed  so many emissions of the default partition; go on at `next_page`, `what` is how many pages there are
 --   done     nothing is left before the watermark, which is `what`
@@ -92,6 +92,7 @@ begin
     if since > (select kept_from from retention) then
         perform raise_watermark(since, address);
         outcome := 'raised';
+        next_page := 0;
         return;
     end if;
     if not pg_try_advisory_xact_lock(hashtext('carbond partitions')) then

@@ -48,8 +48,8 @@ enum db_outcome retention_step(struct retention *retention, struct db *db, const
 
 struct memory {
     struct retention retention;
-    int64_t removed;                                      /* emissions of the default partition, so far */
-    char trouble[sizeof((struct retention *)NULL)->what]; /* what the log was told; "": nothing is wrong */
+    int64_t removed;                   /* emissions of the default partition, so far */
+    char trouble[RETENTION_WHAT_SIZE]; /* what the log was told; "": nothing is wrong */
 };
 
 /* The log tells what is wrong once. */

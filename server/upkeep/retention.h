@@ -18,11 +18,13 @@ enum retention_outcome {
     RETENTION_OUTCOMES
 };
 
+enum { RETENTION_WHAT_SIZE = 256 };
+
 /* Where it has come to; zeros at first. */
 struct retention {
     int64_t page; /* of the default partition */
     enum retention_outcome outcome;
-    char what[256];
+    char what[RETENTION_WHAT_SIZE];
     int64_t removed; /* emissions, by this step */
 };
 
