@@ -26,12 +26,10 @@ begin
 end
 $$;
 
--- The partitions that end at a moment, or before.
-create function emission_partitions_before(moment timestamptz) returns table (oid oid, name text) language sql stable as $$
-    select p.oid, p.name
-      from emission_partitions p join pg_class c on c.oid = p.oid
-     where substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)')::timestamptz <= moment
-$$;
+-- Where each partition ends, which itself is not in it any more.
+create view emission_partition_ends as
+    select p.oid, p.name, substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''([^'']+)''\)')::timestamptz as ends
+      from emission_partitions p join pg_class c on c.oid = p.oid;
 
 -- To drop a partition locks emissions, and everybody waits: for 100 ms at most while the lock itself waits behind a slow
 -- reader, then for some changes of the catalogue; the file goes after the commit. Nothing is waited for while it is held
@@ -64,9 +62,11 @@ end
 $$;
 
 -- Where the watermark should be. The clock of whoever asks counts as well: one that is ahead, here or there, drops nothing.
-create function watermark_after(keep interval, clock timestamptz) returns timestamptz language sql
+create function watermark_after(keep interval, clock timestamptz) returns timestamptz language plpgsql
 set timezone = 'UTC' as $$
-    select greatest((select kept_from from retention), month_of(least(now(), clock) - keep))
+begin
+    return greatest((select kept_from from retention), month_of(least(now(), clock) - keep));
+end
 $$;
 
 -- One step of dropping what is older than it is kept; each is a transaction, and after a crash the next one goes on.
@@ -100,8 +100,9 @@ begin
         return;
     end if;
     select p.name, pg_size_pretty(pg_total_relation_size(p.oid)) as size into old
-      from emission_partitions_before(since) p
-     order by p.name
+      from emission_partition_ends p
+     where p.ends <= since
+     order by p.ends
      limit 1;
     if found then
         perform drop_emission_partition(old.name);

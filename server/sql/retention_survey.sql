@@ -7,7 +7,7 @@ select 'watermark', to_char(t.kept_from, 'YYYY-MM-DD'), to_char(nullif(r.kept_fr
   from target t cross join retention r
 union all
 (select 'partition', p.name, pg_size_pretty(pg_total_relation_size(p.oid))
-   from target t cross join lateral emission_partitions_before(t.kept_from) p
-  order by p.name)
+   from target t join emission_partition_ends p on p.ends <= t.kept_from
+  order by p.ends)
 union all
 select 'strays', count(*)::text, null from emissions_default m, target t where m.timestamp < t.kept_from

@@ -39,7 +39,7 @@ DIRECT = {
     "sums_verify": {"runs", "live_runs", "run_sums", "emission_hours", "emissions", "raw_hours"},
     "purge_project": {"projects"}, "purge_runs": {"runs", "experiments", "projects", "emissions"},
     "purge_rest": {"projects"}, "expired_remove": {"sessions", "user_tokens", "audit_records"},
-    "partition_count": {"emission_partitions"}, "retention_survey": {"emissions_default"},
+    "partition_count": {"emission_partitions"}, "retention_survey": {"emissions_default", "emission_partition_ends"},
     # Tell which database it is.
     "replica_position": {"pg_database"}, "replica_lacks": {"pg_database"},
     # Reads no row.
@@ -55,7 +55,7 @@ OF_ALL = {"retention"}
 # Functions that read, and are for nobody.
 OF_UPKEEP = {"rebuild_sums": "sums_rebuild", "count_strays": "partition_count",
              "make_missing_emission_partition": "partition_make", "retention_step": "retention_step",
-             "watermark_after": "retention_survey", "emission_partitions_before": "retention_survey"}
+             "watermark_after": "retention_survey"}
 # Who asks, in a batch that has many senders.
 SENDER = "CAST(ROW(p.user_id, p.project_id, p.everywhere) AS caller)"
 # What reads emissions and their hours run by run, of runs that a function has chosen: see the test of that below.
