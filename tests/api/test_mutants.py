@@ -29,6 +29,7 @@ NOT_ASKED = {
     **dict.fromkeys(("retention_step", "retention_survey"), "of upkeep and at the command line, for nobody"),
     **dict.fromkeys(("user_create", "user_signup"), "signing up is closed here; they read what they have just made"),
     **dict.fromkeys(("project_token_used", "user_token_used"), "of the token that was found a moment ago"),
+    **dict.fromkeys(("replica_lacks", "replica_position"), "of a replica, which there is none of here"),
     "local_admin": "with --auth none everybody is everywhere",
     "schema_version": "asks for a number",
 }
@@ -250,7 +251,7 @@ def last_admins(world):
 def watched(carbond_binary, cluster, new_database, jwt_key_file, tables):
     database = new_database()
     with rewriter.Rewriter(cluster, database.name) as proxy:
-        through = types.SimpleNamespace(url=proxy.url)
+        through = types.SimpleNamespace(url=proxy.url, OPTIONS=())
         with harness.Server(carbond_binary, through, "--jwt-hs256-key-file", jwt_key_file, "--cors-origin", harness.DASHBOARD,
                             *swaps.UNHURRIED, "--prepared-statements", "false") as server:
             server.database = database
