@@ -17,7 +17,7 @@ class Emission(ctypes.Structure):
                 *((name, ctypes.c_double) for name in NUMBERS)]
 
 
-library = ctypes.CDLL(os.environ.get("CARBOND_LIBRARY", "libcarbond.so.0"))
+library = ctypes.CDLL(os.environ.get("CARBOND_LIBRARY", "libcarbond.so.1"))
 library.carbond_strerror.restype = library.carbond_run_id.restype = ctypes.c_char_p
 library.carbond_flush.argtypes = ctypes.c_void_p, ctypes.c_int64
 

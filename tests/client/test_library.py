@@ -89,7 +89,7 @@ def test_foreign_languages_need_no_macro_no_varargs_and_no_struct_by_value():
 
 
 def test_its_name_is_versioned(release):
-    assert "libcarbond.so.0" in run("objdump", "-p", release / "lib" / "libcarbond.so").split("SONAME")[1].splitlines()[0]
+    assert "libcarbond.so.1" in run("objdump", "-p", release / "lib" / "libcarbond.so").split("SONAME")[1].splitlines()[0]
 
 
 # -- the header ---------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_the_header_compiles_alone(compiler):
 
 def test_what_is_installed(prefix):
     files = {str(path.relative_to(prefix)) for path in prefix.rglob("*") if not path.is_dir()}
-    assert {"include/carbond.h", "lib/libcarbond.so", "lib/libcarbond.so.0", "lib/libcarbond.a", "lib/pkgconfig/carbond.pc",
+    assert {"include/carbond.h", "lib/libcarbond.so", "lib/libcarbond.so.1", "lib/libcarbond.a", "lib/pkgconfig/carbond.pc",
             "lib/cmake/carbond/carbond-config.cmake"} <= files, files
     for path in files:
         if path.endswith((".pc", ".cmake")):

@@ -36,7 +36,7 @@ def program(unpacked, name):
 
 def command_help(unpacked, name, *words):
     # The tools find the library where it is unpacked.
-    library = next(unpacked["libcarbond0"].glob("usr/lib/*/libcarbond.so.0")).parent
+    library = next(unpacked["libcarbond1"].glob("usr/lib/*/libcarbond.so.1")).parent
     return run(program(unpacked, name), *words, "--help", env={"LD_LIBRARY_PATH": str(library)})
 
 
@@ -47,7 +47,7 @@ def commands_of(unpacked, name):
 # -- the packages -------------------------------------------------------------------------------------------------------
 
 def test_names(packages):
-    assert set(packages) == {"carbond", "carbond-tools", "libcarbond0", "libcarbond-dev"}
+    assert set(packages) == {"carbond", "carbond-tools", "libcarbond1", "libcarbond-dev"}
     assert {field(file, "Version") for file in packages.values()} == {f"{VERSION}-1"}
 
 
@@ -58,18 +58,18 @@ def test_lintian_says_nothing(packages):
 def test_dependencies_are_those_of_the_programs(packages):
     assert {"libpq5", "libmicrohttpd12", "libc6"} <= set(re.findall(r"(\S+) \(", field(packages["carbond"], "Depends")))
     for name in ("carbond-tools", "libcarbond-dev"):
-        assert f"libcarbond0 (= {VERSION}-1)" in field(packages[name], "Depends")
-    for name in ("carbond-tools", "libcarbond0"):
+        assert f"libcarbond1 (= {VERSION}-1)" in field(packages[name], "Depends")
+    for name in ("carbond-tools", "libcarbond1"):
         assert "libpq" not in field(packages[name], "Depends")
 
 
 def test_the_library_tells_its_symbols(packages):
     """And since which version there is each; the linker's cache is renewed."""
-    symbols = run("dpkg-deb", "--info", packages["libcarbond0"], "symbols").splitlines()
-    assert symbols[0] == "libcarbond.so.0 libcarbond0 #MINVER#"
+    symbols = run("dpkg-deb", "--info", packages["libcarbond1"], "symbols").splitlines()
+    assert symbols[0] == "libcarbond.so.1 libcarbond1 #MINVER#"
     assert [line.split("@")[0].strip() for line in symbols[1:]] == EXPORTS
-    assert run("dpkg-deb", "--info", packages["libcarbond0"], "shlibs").strip() == f"libcarbond 0 libcarbond0 (>= {VERSION}-1)"
-    assert "activate-noawait ldconfig" in run("dpkg-deb", "--info", packages["libcarbond0"], "triggers")
+    assert run("dpkg-deb", "--info", packages["libcarbond1"], "shlibs").strip() == f"libcarbond 1 libcarbond1 (>= {VERSION}-1)"
+    assert "activate-noawait ldconfig" in run("dpkg-deb", "--info", packages["libcarbond1"], "triggers")
 
 
 def test_nothing_tells_where_it_was_built(unpacked):
