@@ -61,6 +61,8 @@ static const struct option_row options[] = {
     {"database-url", DATABASE, TEXT, AT(database_url), .required = true, .environment = true,
      .secret = true, .value = "URL",
      .help = "PostgreSQL: postgresql://user:password@host/database (ps may see an argument for a moment: the environment is safer)"},
+    {"database-password-file", DATABASE, TEXT, AT(database_password_file), .environment = true, .value = "FILE",
+     .help = "where its password is, if the URL has none"},
     {"database-url-read", CONFIG_SERVE, TEXT, AT(database_url_read), .environment = true, .secret = true, .value = "URL",
      .help = "a streaming standby of it: reports and lists are read there as long as it keeps up (docs/scale.md)"},
     {"listen", CONFIG_SERVE, ADDRESS, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
@@ -160,7 +162,19 @@ static const struct option_row options[] = {
      .value = "AGE|none", .help = "drop emissions of months that are older, and keep their sums: what carbond retention does, once an hour"},
     {"prepared-statements", CONFIG_SERVE, BOOLEAN, AT(prepared_statements), .environment = true, .fallback = "true",
      .help = "false: for poolers that hand each transaction to another session"},
+    {"migrate", CONFIG_SERVE, BOOLEAN, AT(migrate), .environment = true, .fallback = "false",
+     .help = "first bring the database's schema up to date; of several servers one does it, and the others wait"},
+    {"first-admin", CONFIG_SERVE, TEXT, AT(first_admin), .environment = true, .value = "EMAIL",
+     .help = "if the database has no user: add this one, an organization, a project and its token, and print how to sign in, this once"},
+    {"database-wait", CONFIG_SERVE, NUMBER, AT(database_wait), .environment = true, .fallback = "60", .minimum = 0,
+     .maximum = 3600, .help = "seconds that these two wait for a database that is away (without them the server starts, and says 503 until it comes)"},
+    {"metrics-projects", CONFIG_SERVE, NUMBER, AT(metrics_projects), .environment = true, .fallback = "0", .minimum = 0,
+     .maximum = 10000, .help = "tell in /metrics what projects emitted, by their names: as many, those that emitted the most"},
 
+    {"listen", CONFIG_HEALTH, ADDRESS, AT(listen), .environment = true, .fallback = "127.0.0.1:8008", .value = "HOST:PORT",
+     .help = "where the server serves"},
+    {"tls-cert", CONFIG_HEALTH, TEXT, AT(tls_cert), .environment = true, .value = "FILE",
+     .help = "the server has one, and so speaks HTTPS; it is not compared"},
     {"id", CONFIG_USER_ADD, TEXT, AT(id), .value = "UUID", .help = "the id to give (otherwise a new one)"},
     {"id", CONFIG_TOKEN_REVOKE, TEXT, AT(id), .value = "UUID", .help = "the token's id, as token list prints it"},
     {"email", PASSWORD, TEXT, AT(email), .required = true, .value = "EMAIL", .help = "the user's address"},
@@ -182,7 +196,7 @@ static const struct option_row options[] = {
     {"status", CONFIG_MIGRATE, FLAG, AT(status),
      .help = "only tell what is applied and what is pending (then the exit status is 1)"},
     {"dry-run", CONFIG_MIGRATE, FLAG, AT(dry_run), .help = "only print the statements that are to be applied"},
-    {"lock-wait", CONFIG_MIGRATE, NUMBER, AT(lock_wait), .fallback = "60", .minimum = 0, .maximum = 86400,
+    {"lock-wait", CONFIG_MIGRATE | CONFIG_SERVE, NUMBER, AT(lock_wait), .environment = true, .fallback = "60", .minimum = 0, .maximum = 86400,
      .help = "seconds to try again while others hold a lock that a migration needs (each try holds up others for half a second at most)"},
     {"citus", CONFIG_MIGRATE, FLAG, AT(citus),
      .help = "once the schema is up to date, spread the data by the extension Citus (an experiment: read docs/scale.md first)"},
@@ -467,6 +481,12 @@ void config_help(unsigned command, FILE *out) {
             "disturbed, and what cannot be used leaves what was before. (When the terminal is gone, it "
             "ends.)\n");
     else if (command & DATABASE)
-        fprintf(out,
-                "\n--database-url can be set in the environment: CARBOND_DATABASE_URL or DATABASE_URL.\n");
+        fprintf(
+            out,
+            "\nThese can be set in the environment: --database-url is CARBOND_DATABASE_URL or DATABASE_URL,\n"
+            "--database-password-file is CARBOND_DATABASE_PASSWORD_FILE.\n");
+    else if (command & CONFIG_HEALTH)
+        fprintf(
+            out,
+            "\nThese can be set in the environment, as for the server: CARBOND_LISTEN, CARBOND_TLS_CERT.\n");
 }

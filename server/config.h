@@ -17,6 +17,7 @@ struct config {
     /* the server's */
     const char *database_url;
     const char *database_url_read; /* NULL: there is no replica */
+    const char *database_password_file;
     const char *listen;
     const char *metrics_listen; /* or "none" */
     const char *auth;
@@ -62,6 +63,10 @@ struct config {
     int audit_keep;
     struct age retention; /* of carbond retention, too: --keep */
     bool prepared_statements;
+    bool migrate;
+    const char *first_admin;
+    int database_wait;
+    int metrics_projects;
     /* of single commands */
     const char *id;
     const char *email;
@@ -113,4 +118,5 @@ enum config_command {
     CONFIG_TOKEN_LIST = 1 << 16,
     CONFIG_AUDIT_LIST = 1 << 17,
     CONFIG_RETENTION = 1 << 18,
+    CONFIG_HEALTH = 1 << 19,
 };

@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "command/command.h"
 #include "config.h"
+#include "db/password.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", NULL, CONFIG_SERVE, command_serve, "serve the API"},
+    {"health", NULL, CONFIG_HEALTH, command_health,
+     "ask a server on this machine whether it is ready; fails if it is not"},
     {"migrate", NULL, CONFIG_MIGRATE, command_migrate, "bring the database's schema up to date"},
     {"openapi", NULL, CONFIG_OPENAPI, command_openapi, "print the specification of the API"},
     {"user", "add", CONFIG_USER_ADD, command_user_add, "add a user; prints the id"},
@@ -113,6 +116,8 @@ static int run(const struct command *command, int argc, char **argv) {
                 "carbond: --%s is no connection string of PostgreSQL (in a password, %% is %%25 and / is "
                 "%%2F)\n",
                 is_usable(config.database_url) ? "database-url-read" : "database-url");
+    else if (config.database_password_file && (wrong = db_password_read(config.database_password_file)))
+        fprintf(stderr, "carbond: --database-password-file %s: %s\n", config.database_password_file, wrong);
     else
         status = command->run(&config);
     config_free(&config);

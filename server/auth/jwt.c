@@ -26,14 +26,6 @@ static pthread_mutex_t key_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char too_long[] = "the key is longer than 4096 bytes";
 
-static size_t size_without_newline(const unsigned char *bytes, size_t size) {
-    if (size > 0 && bytes[size - 1] == '\n')
-        size--;
-    else
-        return size;
-    return size > 0 && bytes[size - 1] == '\r' ? size - 1 : size;
-}
-
 /* Takes ownership of the key. */
 static void replace_key(struct jwt_policy *policy, unsigned char *key, size_t size) {
     pthread_mutex_lock(&key_lock);
@@ -65,7 +57,7 @@ const char *jwt_policy_read_key(struct jwt_policy *policy, const char *path) {
     ssize_t size = file_read(path, bytes, sizeof bytes, NULL);
     if (size < 0)
         return errno == EFBIG ? too_long : strerror(errno);
-    const char *fault = set_key(policy, bytes, size_without_newline(bytes, (size_t)size));
+    const char *fault = set_key(policy, bytes, file_size_without_newline(bytes, (size_t)size));
     sodium_memzero(bytes, sizeof bytes);
     return fault;
 }

@@ -47,3 +47,11 @@ ssize_t file_read(const char *path, void *bytes, size_t room, struct stat *about
     errno = problem;
     return size;
 }
+
+size_t file_size_without_newline(const void *bytes, size_t size) {
+    const char *text = bytes;
+    if (size == 0 || text[size - 1] != '\n')
+        return size;
+    size--;
+    return size > 0 && text[size - 1] == '\r' ? size - 1 : size;
+}

@@ -129,6 +129,11 @@ void metric_write_sample(struct buffer *out, const struct metric_family *family,
     write_line(out, family->name, "", labels, NULL, number);
 }
 
+void metric_write_text(struct buffer *out, const struct metric_family *family,
+                       const struct metric_label *labels, const char *value) {
+    write_line(out, family->name, "", labels, NULL, value);
+}
+
 void metric_write_histogram(struct buffer *out, const struct metric_family *family,
                             const struct metric_label *labels, const struct metric_histogram *histogram) {
     const struct metric_bounds *bounds = histogram->bounds;

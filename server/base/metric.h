@@ -102,5 +102,8 @@ void metric_write_family(struct buffer *out, const struct metric_family *family)
 /* `labels` ends with a NULL name, or is NULL: none. Their values may hold anything. METRIC_UNKNOWN writes nothing. */
 void metric_write_sample(struct buffer *out, const struct metric_family *family,
                          const struct metric_label *labels, int64_t value);
+/* The same for a figure that is no whole number, and a text already. */
+void metric_write_text(struct buffer *out, const struct metric_family *family,
+                       const struct metric_label *labels, const char *value);
 void metric_write_histogram(struct buffer *out, const struct metric_family *family,
                             const struct metric_label *labels, const struct metric_histogram *histogram);

@@ -13,6 +13,7 @@ enum exit_status {
 };
 
 int command_serve(const struct config *config);
+int command_health(const struct config *config);
 int command_migrate(const struct config *config);
 int command_openapi(const struct config *config);
 int command_user_add(const struct config *config);
@@ -50,6 +51,9 @@ int command_print_id(const struct config *config, const struct db_statement *sta
 
 /* Checks that a text is a UUID; otherwise says that --OPTION should be one. */
 bool command_is_id(const char *option, const char *text);
+
+/* The same for an e-mail address. */
+bool command_is_email(const char *option, const char *text);
 
 /* Reads one line of standard input without its end. False, with a word on standard error, if it is empty or too long. */
 bool command_read_line(const char *what, char *line, size_t room);

@@ -72,6 +72,14 @@ bool command_is_id(const char *option, const char *text) {
     return false;
 }
 
+bool command_is_email(const char *option, const char *text) {
+    const char *at = strchr(text, '@');
+    if (at && at != text && at[1] && !strchr(at + 1, '@'))
+        return true;
+    fprintf(stderr, "carbond: --%s should be an e-mail address\n", option);
+    return false;
+}
+
 bool command_read_line(const char *what, char *line, size_t room) {
     if (!fgets(line, (int)room, stdin))
         line[0] = '\0';

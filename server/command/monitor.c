@@ -6,6 +6,7 @@
 #include "db/metrics.h"
 #include "http/reply.h"
 #include "ingest/ingest_metrics.h"
+#include "upkeep/project_totals.h"
 
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ static void reply_metrics(struct http_request *request, void *context) {
     limits_metrics_write(&text);
     db_metrics_write(&text);
     ingest_metrics_write(&text);
+    project_totals_write(&text);
     process_metrics_write(&text);
     http_reply_buffer(request, MHD_HTTP_OK, METRICS_TYPE, &text);
 }

@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "command/command.h"
 #include "command/monitor.h"
+#include "command/prepare.h"
 #include "command/signals.h"
 #include "db/migrate.h"
 #include "db/replica.h"
@@ -272,6 +273,7 @@ static struct upkeep *start_upkeep(const struct service *service, const struct c
         .partitions_ahead = config->partitions_ahead,
         .audit_keep = config->audit_keep,
         .retention = config->retention,
+        .metrics_projects = config->metrics_projects,
     };
     return upkeep_start(&settings);
 }
@@ -349,15 +351,16 @@ int command_serve(const struct config *config) {
     }
     want_descriptors(config);
     signals_block();
-    int status = EXIT_FAILED;
-    if (schema_fits(&service) && start(&service, config)) {
+    int status = prepare_database(config);
+    if (status == EXIT_DONE && !(schema_fits(&service) && start(&service, config)))
+        status = EXIT_FAILED;
+    if (status == EXIT_DONE) {
         log_info("listening", "address", http_server_address(service.server), "metrics",
                  monitor_address(service.monitor), "version", CARBOND_VERSION, "auth", config->auth, "tls",
                  service.tls ? "on" : "off");
         while (signals_wait() == SIGNALS_RELOAD)
             reload(&service, config);
         wind_down(&service, config);
-        status = EXIT_DONE;
     }
     stop(&service);
     if (status == EXIT_DONE)

@@ -22,18 +22,10 @@ static int read_password(char hash[PASSWORD_HASH_SIZE]) {
     return EXIT_FAILED;
 }
 
-static bool is_email(const char *text) {
-    const char *at = strchr(text, '@');
-    if (at && at != text && at[1] && !strchr(at + 1, '@'))
-        return true;
-    fprintf(stderr, "carbond: --email should be an e-mail address\n");
-    return false;
-}
-
 int command_user_add(const struct config *config) {
     char hash[PASSWORD_HASH_SIZE];
     struct arguments arguments = {0};
-    if (!is_email(config->email) || (config->id && !command_is_id("id", config->id)))
+    if (!command_is_email("email", config->email) || (config->id && !command_is_id("id", config->id)))
         return EXIT_USAGE;
     if (config->password_stdin) {
         int status = read_password(hash);

@@ -37,7 +37,7 @@ void db_free(struct db *db);
 
 /* A row of an answer: column texts, NULL for null. They live until the callback returns. */
 struct db_row {
-    const char *columns[5];
+    const char *columns[8];
     int count;
 };
 

@@ -19,6 +19,7 @@ struct upkeep_means {
     int partitions_ahead;  /* months */
     int audit_keep;        /* days */
     struct age retention;  /* of emissions; of 0: for good */
+    int metrics_projects;  /* that are told of in /metrics */
 };
 
 struct upkeep_job {
@@ -28,4 +29,4 @@ struct upkeep_job {
     enum upkeep_progress (*step)(const struct upkeep_means *means, void *memory);
 };
 
-extern const struct upkeep_job partitions_job, purge_job, expiry_job, retention_job;
+extern const struct upkeep_job partitions_job, purge_job, expiry_job, retention_job, project_totals_job;

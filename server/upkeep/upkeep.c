@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-static const struct upkeep_job *const jobs[] = {&partitions_job, &purge_job, &expiry_job, &retention_job};
+static const struct upkeep_job *const jobs[] = {&partitions_job, &purge_job, &expiry_job, &retention_job,
+                                                &project_totals_job};
 
 enum {
     JOBS = sizeof jobs / sizeof jobs[0],
@@ -113,6 +114,7 @@ struct upkeep *upkeep_start(const struct upkeep_settings *settings) {
         .partitions_ahead = settings->partitions_ahead,
         .audit_keep = settings->audit_keep,
         .retention = settings->retention,
+        .metrics_projects = settings->metrics_projects,
     };
     if (upkeep->means.db && give_memory(upkeep) && thread_start(&upkeep->thread, "upkeep", run, upkeep))
         return upkeep;

@@ -13,6 +13,7 @@ struct upkeep_settings {
     int partitions_ahead;               /* months after this one whose partitions are made */
     int audit_keep;                     /* days that audit records are kept */
     struct age retention;               /* how long emissions are kept; of 0: for good */
+    int metrics_projects;               /* whose totals are told in /metrics (project_totals.h) */
 };
 
 /* Starts the thread, and waits for nothing. NULL when out of memory or threads. What fails later is logged and tried

@@ -8,7 +8,7 @@ import harness
 
 COMMANDS = ["serve", "migrate", "openapi", "user add", "user list", "user passwd", "organization add", "project add",
             "experiment add", "token add", "token revoke", "organization list", "project list", "experiment list", "token list",
-            "audit list", "verify-sums", "version"]
+            "audit list", "verify-sums", "health", "version"]
 
 
 @pytest.fixture

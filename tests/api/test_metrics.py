@@ -17,7 +17,7 @@ import harness
 DOCUMENT = harness.ROOT / "docs" / "metrics.md"
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
-SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (-?[0-9.]+)")
+SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (-?[0-9.]+(?:e[+-]\d+)?)")
 SUFFIXES = {"counter": [""], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}
 STATUSES = {"200", "201", "204", "302", "303", "400", "401", "403", "404", "405", "408", "409", "413", "414", "415", "422", "429",
             "500", "503", "unanswered", "other"}
@@ -308,6 +308,48 @@ def test_labels_are_known_beforehand(own, tables):
         for _, labels in family.samples:
             for name, label in labels:
                 assert name == "le" or label in allowed[name], (family.name, name, label)
+
+
+def store(world, tree, **changes):
+    world.client(token=world.project_token(tree.admin, tree.project)["token"]).post(
+        "/emissions", harness.emission_body(tree.run["id"], **changes))
+
+
+def test_what_projects_emitted(carbond_binary, new_database, jwt_key_file):
+    """Off by default; then the totals of those that emitted the most, by their names, whatever these are."""
+    with harness.Server(carbond_binary, new_database(), "--jwt-hs256-key-file", jwt_key_file,
+                        "--metrics-projects", "2") as server:
+        world = harness.World(server)
+        trees = [harness.Tree(world) for _ in range(3)]
+        odd = 'Größe "1"\\ and \n more'
+        trees[2].client.patch(f"/projects/{trees[2].project['id']}", {"name": odd})
+        for tree, emissions in zip(trees, (1e-9, 0.25, 1.5e-5)):
+            store(world, tree, emissions_sum=emissions, energy_consumed=3.4e-05, duration=15)
+        store(world, trees[1], emissions_sum=0.5, energy_consumed=1, duration=1.5)
+        totals = {tree.project["id"]: tree.client.get(f"/projects/{tree.project['id']}/sums").json() for tree in trees}
+
+        def told(name):
+            return {dict(labels)["project_id"]: (dict(labels), value)
+                    for (_, labels), value in scrape(server)[name].samples.items()}
+
+        name = "carbond_project_emissions_kg_total"
+        harness.until(lambda: {key: value for key, (_, value) in told(name).items()} ==
+                      {trees[1].project["id"]: 0.75, trees[2].project["id"]: 1.5e-5}, 60, "the totals")
+        for name, member in ((name, "emissions"), ("carbond_project_energy_kwh_total", "energy_consumed"),
+                             ("carbond_project_duration_seconds_total", "duration"),
+                             ("carbond_project_stored_emissions_total", "emissions_count")):
+            for project, (labels, value) in told(name).items():
+                assert value == totals[project][member]
+        labels = told(name)[trees[2].project["id"]][0]
+        assert labels["project"] == odd and labels["organization"] == trees[2].organization["name"]
+        trees[1].client.delete(f"/projects/{trees[1].project['id']}")
+        harness.until(lambda: set(told(name)) == {trees[0].project["id"], trees[2].project["id"]}, 60, "the deletion")
+
+
+def test_what_projects_emitted_is_off_by_default(own):
+    tree = harness.Tree(own)
+    store(own, tree)
+    assert not any(family.samples for name, family in scrape(own.server).items() if name.startswith("carbond_project_"))
 
 
 def test_scrapes_while_many_requests_come(own):

@@ -42,6 +42,10 @@ DIRECT = {
     "partition_count": {"emission_partitions"}, "retention_survey": {"emissions_default", "emission_partition_ends"},
     # Tell which database it is.
     "replica_position": {"pg_database"}, "replica_lacks": {"pg_database"},
+    # For whoever reads /metrics, if the operator wants it told there.
+    "project_totals": {"live_run_sums", "live_projects", "organizations"},
+    # Whether there is anybody, before the first admin is made.
+    "users_missing": {"users"}, "first_admin": {"users"},
     # Reads no row.
     "writable": {"organizations"},
     "citus_exists": {"pg_extension"},
