@@ -112,6 +112,14 @@ def test_a_database_that_is_no_carbonds(carbond_binary, new_database):
     assert status == 1 and "another wording" in errors
 
 
+def test_a_newer_schema_is_served(carbond_binary, new_database):
+    """By an older server, which starts anew while others are being replaced."""
+    database = new_database()
+    database.query("insert into schema_migrations (version, name, checksum) values (9999, 'later', 'x')")
+    with harness.Server(carbond_binary, database, *FIRST_START) as server:
+        assert "migrated" not in server.log() and TOLD.search(server.log())
+
+
 # -- a database that is away --------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager

@@ -1,0 +1,57 @@
+"""What the tests of docker/ share: an engine, images, and a stack of containers that is started as README.md says."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+import engine
+from stack import Stack
+
+sys.path.insert(0, str(engine.ROOT / "tests" / "api"))  # the requests of trackers, and how they are replayed
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """What was tried with images that are not the real ones."""
+    for line in config.images.made if hasattr(config, "images") else []:
+        terminalreporter.write_line(line, yellow=True)
+
+
+def pytest_unconfigure(config):
+    """The last line: how many passed, failed and were skipped."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    passed, skipped = (len(reporter.stats.get(kind, [])) for kind in ("passed", "skipped"))
+    failed = sum(len(reporter.stats.get(kind, [])) for kind in ("failed", "error"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory):
+    return pathlib.Path(os.environ.get("CARBOND_WORK") or tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="session")
+def images(work, request):
+    without = os.environ.get("CARBOND_NO_ENGINE")
+    if without:
+        pytest.skip(f"NO ENGINE: {without}")
+    images = request.config.images = engine.Images(work)
+    return images
+
+
+@pytest.fixture(scope="session")
+def stack(images, work):
+    """carbond and PostgreSQL, built and started by the commands of README.md, from nothing but the clone."""
+    stack = Stack(images, work)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.remove()
+
+
+@pytest.fixture(scope="session")
+def image(stack):
+    """What is known of the image that was built."""
+    return engine.inspect("image", stack.image)
