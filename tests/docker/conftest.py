@@ -13,9 +13,12 @@ sys.path.insert(0, str(engine.ROOT / "tests" / "api"))  # the requests of tracke
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """What was tried with images that are not the real ones."""
+    """What was tried with images that are not the real ones, and the figures that were measured."""
     for line in config.images.made if hasattr(config, "images") else []:
         terminalreporter.write_line(line, yellow=True)
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties if report.when == "call" else []:
+            terminalreporter.write_line(f"{name}: {value}")
 
 
 def pytest_unconfigure(config):
@@ -24,6 +27,12 @@ def pytest_unconfigure(config):
     passed, skipped = (len(reporter.stats.get(kind, [])) for kind in ("passed", "skipped"))
     failed = sum(len(reporter.stats.get(kind, [])) for kind in ("failed", "error"))
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+
+
+@pytest.fixture
+def tell(request):
+    """Tells a figure, at the end of all tests."""
+    return lambda name, value: request.node.user_properties.append((name, value))
 
 
 @pytest.fixture(scope="session")

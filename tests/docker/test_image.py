@@ -18,7 +18,8 @@ def in_image(stack, script, *options):
     return docker("run", "--rm", "--network", "none", "--entrypoint", "sh", *options, stack.image, "-c", script)
 
 
-def test_size(image):
+def test_size(image, tell):
+    tell("the image's size", f"{image['Size'] / 1e6:.1f} MB")
     assert image["Size"] <= LARGEST
 
 
@@ -83,6 +84,7 @@ def time_to_ready(stack):
     return ready - started_at(stack.state("carbond"))
 
 
-def test_start_to_ready(stack):
+def test_start_to_ready(stack, tell):
     times = [time_to_ready(stack) for _ in range(TRIES)]
+    tell("from the start of the process to ready", f"{min(times):.2f} to {max(times):.2f} s")
     assert min(times) <= SLOWEST, times
