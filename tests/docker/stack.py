@@ -18,7 +18,6 @@ IMAGES = ("POSTGRES_IMAGE", "PROMETHEUS_IMAGE", "GRAFANA_IMAGE", "HAPROXY_IMAGE"
 PORTS = ("CARBOND_PORT", "PROXY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 # Not that of compose.yaml, which may be in use here.
 NETWORK = {"SUBNET": "10.84.9.0/24", "PROXY_ADDRESS": "10.84.9.8"}
-TOLD = re.compile(r"First start: this is told once\.")
 PATIENCE = 180  # seconds
 
 

@@ -10,18 +10,16 @@ import requests
 
 import dashboard
 import engine
-from stack import TOLD, commands, until
-from test_first_start import TOLD as FIRST_START
+from stack import commands, until
+from test_first_start import TOLD
 from test_fixtures import RANGE, recording
 from test_reports import assert_report
-
-SUMS = ("emissions", "energy_consumed", "duration", "emissions_count")
 
 
 @pytest.fixture(scope="module")
 def first(stack):
     """What the first start told."""
-    return FIRST_START.search(stack.logs())
+    return TOLD.search(stack.logs())
 
 
 def sums(stack, first):
@@ -173,7 +171,7 @@ def test_a_replica_is_killed(stack, first):
     before = sums(stack, first)["emissions_count"]
     with load(stack.proxy, first) as sending:
         sending.more()
-        for service in ("carbond-2", "carbond"):
+        for service in ("carbond-2", "carbond", "proxy"):
             stack.kill(service)
             sending.more()
     stored = sums(stack, first)["emissions_count"] - before
