@@ -175,6 +175,7 @@ static const struct option_row options[] = {
      .help = "where the server serves"},
     {"tls-cert", CONFIG_HEALTH, TEXT, AT(tls_cert), .environment = true, .value = "FILE",
      .help = "the server has one, and so speaks HTTPS; it is not compared"},
+
     {"id", CONFIG_USER_ADD, TEXT, AT(id), .value = "UUID", .help = "the id to give (otherwise a new one)"},
     {"id", CONFIG_TOKEN_REVOKE, TEXT, AT(id), .value = "UUID", .help = "the token's id, as token list prints it"},
     {"email", PASSWORD, TEXT, AT(email), .required = true, .value = "EMAIL", .help = "the user's address"},
