@@ -1,9 +1,10 @@
 /* A replica: a streaming standby of the database (--database-url-read) that answers questions in its place.
  *
  * What it answers is never older than what the primary would: it is asked only when it has replayed all that the primary
- * had stored when the question came, by whichever server. So who has made something finds it, and who was shut out stays
- * so. It is given a moment for that. Where it is behind, away, silent, or cancels a statement for the sake of what it
- * replays, the primary is asked, and the replica left alone for a while; then one question finds out whether it is back.
+ * had stored when the question came, by whichever server, and on the primary's timeline. So who has made something finds
+ * it, and who was shut out stays so. It is given a moment for that. Where it is behind, away, silent, or cancels a
+ * statement for the sake of what it replays, the primary is asked, and the replica left alone for a while; then one question
+ * finds out whether it is back.
  *
  * All threads of a server share one `struct replica`, and each has two connections of its own. */
 #pragma once

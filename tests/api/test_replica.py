@@ -254,6 +254,37 @@ def test_what_is_no_replica_of_it(carbond_binary, database, copy, jwt_key_file):
             assert (answered(world, "replica"), answered(world, "primary")) == (0, 3)
 
 
+@pytest.fixture
+def promoted(database, copy):
+    """Another standby of the same primary, promoted before it had all that the copy has replayed."""
+    cluster = harness.Standby(database.cluster)
+    try:
+        cluster.stop()
+        database.query("create table lead as select generate_series(1, 100000) as id")
+        database.query("drop table lead")
+        position = database.value("select pg_current_wal_flush_lsn()::text")
+        harness.until(lambda: copy.value("select pg_last_wal_replay_lsn() >= %s", position), 60, "the lead")
+        cluster.settings["primary_conninfo"] = "''"
+        cluster.start()
+        cluster.promote()
+        promoted = harness.Database(cluster, database.name)
+        yield promoted
+        promoted.close()
+    finally:
+        cluster.remove()
+
+
+def test_a_replica_that_did_not_follow_a_promotion(carbond_binary, promoted, copy, jwt_key_file):
+    """It has replayed more than the new primary has written, and nothing of that."""
+    with carbond(carbond_binary, promoted, jwt_key_file, copy.url) as world:
+        tree = harness.Tree(world)
+        position = promoted.value("select pg_current_wal_flush_lsn()::text")
+        assert copy.value("select pg_last_wal_replay_lsn() > %s", position)
+        assert [one["id"] for one in tree.client.get("/organizations").json()] == [tree.organization["id"]]
+        assert 'the replica is not read from" reason="it is on another timeline"' in world.server.log()
+        assert answered(world, "replica") == 0
+
+
 def test_a_replica_behind_pgbouncer(carbond_binary, database, copy, jwt_key_file):
     pgbouncer = pooler.Pooler(copy.cluster)
     try:
