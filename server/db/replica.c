@@ -87,7 +87,9 @@ bool replica_query(const struct replica_reader *reader, const struct db_statemen
     struct passing passing = {.handler = handler, .context = context};
     bool answered = false;
     if (is_current(reader)) {
+        db_keep_session(reader->copy, true); /* another may lead to another replica, which nobody has asked */
         *outcome = db_query(reader->copy, statement, values, pass_row, &passing);
+        db_keep_session(reader->copy, false);
         answered = *outcome == DB_OK || passing.any;
         if (!answered)
             log_warn("the replica did not answer", "statement", statement->name, "reason",
