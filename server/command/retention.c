@@ -86,13 +86,16 @@ static bool follow(struct work *work) {
     return outcome != RETENTION_DONE && outcome != RETENTION_FAILED;
 }
 
+static int give_up(const struct retention *retention) {
+    fprintf(stderr, "carbond: not all was done, and may be begun again: %s\n",
+            retention->outcome == RETENTION_BUSY ? "another process is at work on the partitions"
+                                                 : retention->what);
+    return EXIT_FAILED;
+}
+
 static int conclude(const struct work *work) {
-    if (work->retention.outcome != RETENTION_DONE) {
-        fprintf(stderr, "carbond: not all was done, and may be begun again: %s\n",
-                *work->retention.what ? work->retention.what
-                                      : "another process is at work on the partitions");
-        return EXIT_FAILED;
-    }
+    if (work->retention.outcome != RETENTION_DONE)
+        return give_up(&work->retention);
     printf("emissions are kept from %s on: %" PRId64 " partitions dropped, and %" PRId64
            " emissions that were in none\n",
            work->retention.what, work->partitions, work->removed);

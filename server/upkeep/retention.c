@@ -41,6 +41,7 @@ enum db_outcome retention_step(struct retention *retention, struct db *db, const
     timestamp_format(clock_now(), clock);
     snprintf(page, sizeof page, "%" PRId64, retention->page);
     const char *values[] = {interval, clock, who, page};
+    retention->outcome = RETENTION_FAILED; /* unless it says what we know */
     return db_query(db, &sql_retention_step, values, keep_answer, retention);
 }
 

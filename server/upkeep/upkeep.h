@@ -1,6 +1,7 @@
 /* What the server does for its database by itself: makes partitions before their months come, removes what deleted
- * projects leave, what has expired, and emissions that are older than they are kept (jobs.h). One thread with a connection of its own does it all in small steps, in
- * turn, so that nobody waits for it and no job for the end of another. Several server processes may do it at once. */
+ * projects leave, what has expired, and emissions that are older than they are kept; and reads what projects emitted
+ * (jobs.h). One thread with a connection of its own does it all in small steps, in turn, so that nobody waits for it and no
+ * job for the end of another. Several server processes may do it at once. */
 #pragma once
 
 #include "base/age.h"
