@@ -142,12 +142,13 @@ def test_the_unit_is_well_formed_and_its_sandbox_tight(unpacked, tmp_path):
         assert re.search(rf"`systemd-analyze security carbond`[:( ]+{level} of 10", document)
 
 
-def test_it_has_the_time_that_the_server_may_take_to_end(unpacked):
+def test_it_has_the_time_that_a_migration_and_the_server_may_take(unpacked):
     unit = (unpacked["carbond"] / "usr" / "lib" / "systemd" / "system" / "carbond.service").read_text()
     configuration = (unpacked["carbond"] / "etc" / "carbond" / "carbond.conf").read_text()
     needed = sum(int(re.search(rf"^#{name}=(\d+)", configuration, re.MULTILINE)[1])
                  for name in ("CARBOND_DRAIN_DELAY", "CARBOND_GRACE"))
     assert int(re.search(r"^TimeoutStopSec=(\d+)", unit, re.MULTILINE)[1]) > needed
+    assert re.search(r"^TimeoutStartSec=infinity$", unit, re.MULTILINE), "of ExecStartPre, too"
 
 
 def test_the_readme_says_what_the_manual_says(unpacked):
