@@ -38,7 +38,9 @@ class Retention:
 
     def __init__(self, binary, database, keep="24months", *options):
         done = harness.command(binary, "retention", "--database-url", database.url, "--keep", keep, *options)
-        assert done.returncode == 0 and done.stderr == "", done.stderr
+        assert done.returncode == 0, done.stderr
+        # On a busy machine it may take so long that it says how far it is.
+        assert all(line.startswith("carbond: looked through ") for line in done.stderr.splitlines()), done.stderr
         self.lines = done.stdout.splitlines()
         if "--dry-run" not in options:
             self.kept_from, *counts = SUMMARY.search(done.stdout).groups()
@@ -216,24 +218,33 @@ def test_what_is_no_age(carbond_binary, keep):
     assert done.returncode == 2 and "1month, 5weeks or 31days" in done.stderr
 
 
+def next_step(kept, page):
+    """Its outcome, how many emissions it removed, and where to go on. Others may be in the way for a moment: the server's upkeep,
+    an autovacuum."""
+    def step():
+        told, = kept.database.query("select outcome, removed, coalesce(next_page, %s) "
+                                    "from retention_step('24 months', now(), null, %s)", page, page)
+        return told if told[0] not in ("busy", "held") else None
+
+    return harness.until(step, 60, "a step")
+
+
 def test_emissions_in_no_partition_go_in_steps(kept):
-    """Old and new ones between each other, on more pages than a step takes."""
+    """Old and new ones between each other, on more pages than a step takes; of no month so many that the server makes a partition
+    for it."""
     kept.database.query("""insert into emissions (run_id, timestamp, id, duration)
-                           select %s, %s + i %% 2 * interval '1 year' + i * interval '1 ms', gen_random_uuid(), 1
+                           select %s, %s + i %% 24 * interval '1 month' + i * interval '1 ms', gen_random_uuid(), 1
                              from generate_series(1, 45000) i""", kept.run, month(20))
-    kept.database.query("update emissions set timestamp = timestamp - interval '10 years' where timestamp < %s", month(30))
+    kept.database.query("update emissions set timestamp = timestamp - interval '10 years' where timestamp < %s", month(32))
     kept.database.query("select rebuild_sums(%s)", kept.run)
     before = kept.report()
     steps = 0
     assert kept.database.value("select default_partition_pages()") > 2 * 256
     kept.database.query("select raise_watermark(%s, null)", KEPT)
-    page = 0
-    while True:
-        outcome, removed, page = kept.database.query(
-            "select outcome, removed, coalesce(next_page, %s) from retention_step('24 months', now(), null, %s)", page, page)[0]
-        if outcome == "done":
-            break
-        assert outcome in ("dropped", "removed") and (removed or 0) <= 256 * 100
+    outcome, page = None, 0
+    while outcome != "done":
+        outcome, removed, page = next_step(kept, page)
+        assert outcome in ("dropped", "removed", "done") and (removed or 0) <= 256 * 100
         steps += outcome == "removed"
     assert steps > 2
     assert kept.database.query("select count(*), min(timestamp) > now() from emissions_default") == [(22500, True)]
@@ -451,8 +462,9 @@ def test_the_watermark_waits_for_who_stores(kept):
     storing = begin(kept, "lock table run_sums in row exclusive mode")
     step = "select outcome, next_page from retention_step('24 months', now(), null, 7)"
     assert kept.database.query(step) == [("held", None)] and kept.watermark().year < 2
+    storing.rollback()
     storing.close()
-    assert kept.database.query(step) == [("raised", 0)] and kept.watermark() == KEPT
+    assert next_step(kept, 7) == ("raised", None, 0) and kept.watermark() == KEPT
 
 
 class Repeaters:
@@ -537,9 +549,10 @@ def test_a_slow_reader_holds_up_no_emission(kept):
         other = harness.Database(kept.database.cluster, kept.database.name)
         outcomes = [other.value("select outcome from retention_step('24 months', now(), null, 0)") for _ in range(15)]
         other.close()
-        assert set(outcomes) <= {"raised", "held"} and outcomes.count("held") > 3
+        assert set(outcomes) <= {"raised", "held", "busy"} and outcomes.count("held") > 3
 
-    assert longest_wait(kept.client, bodies(), attempts) < harness.patience(1)
+    # As long as the reader stays, were it not bounded: until the statement's timeout, 30 s.
+    assert longest_wait(kept.client, bodies(), attempts) < harness.patience(10)
     reader.leave()
     assert kept.drop().partitions == 3
 
@@ -554,6 +567,9 @@ def test_killed_on_the_way_and_begun_again(kept):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
+    # And its session, which may not have noticed yet.
+    kept.database.query("""select pg_terminate_backend(pid, 60000) from pg_stat_activity
+                            where datname = current_database() and query like %s and pid <> pg_backend_pid()""", "%retention_step%")
     assert kept.database.value("select count(*) from emissions") == 3 and kept.watermark() == KEPT
     kept.client.post("/emissions", kept.body(month(-26)), 422)
     assert kept.client.get(f"/runs/{kept.run}/emissions").json()["total"] == 1
