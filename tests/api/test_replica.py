@@ -7,6 +7,7 @@ import pathlib
 import threading
 import time
 
+import psycopg2.errors
 import pytest
 
 import harness
@@ -20,11 +21,20 @@ def database(own_database):
     return own_database
 
 
+class Copy(harness.Database):
+    """On a standby that may cancel what the tests ask it, as well."""
+
+    def query(self, sql, *arguments):
+        while True:
+            with contextlib.suppress(psycopg2.errors.SerializationFailure):
+                return super().query(sql, *arguments)
+
+
 @pytest.fixture(scope="module")
 def copy(database):
     """The same on a standby, which cancels a statement at once where that keeps it from replaying."""
     cluster = harness.Standby(database.cluster, max_standby_streaming_delay=0)
-    copy = harness.Database(cluster, database.name)
+    copy = Copy(cluster, database.name)
     harness.until(lambda: database.value("select count(*) from pg_stat_replication where state = 'streaming'"))
     yield copy
     copy.close()
@@ -225,7 +235,7 @@ def test_a_statement_that_it_cancels(world, database, copy):
                 database.query(statement)
             return not asking.is_alive()
 
-        asking = threading.Thread(target=ask)
+        asking = threading.Thread(target=ask, daemon=True)
         asking.start()
         harness.until(lambda: copy.value("select count(*) from pg_stat_activity where wait_event = 'PgSleep'"), 60,
                       "the statement")
