@@ -472,6 +472,15 @@ static int take_result(struct db *db, const struct db_statement *statement, cons
     }
 }
 
+/* A connection that is lost may have brought all rows, and not that they are committed. */
+static int at_the_end(struct db *db) {
+    if (PQpipelineStatus(db->connection) == PQ_PIPELINE_OFF)
+        return DB_OK;
+    note(db, PQerrorMessage(db->connection));
+    log_away(db, NULL);
+    return DB_AWAY;
+}
+
 static int attempt(struct db *db, const struct db_statement *statement, const struct parameters *parameters,
                    struct reading *reading) {
     if (!connected(db))
@@ -493,6 +502,8 @@ static int attempt(struct db *db, const struct db_statement *statement, const st
         log_away(db, NULL);
         return DB_AWAY;
     }
+    if (outcome == DB_OK && !over)
+        outcome = at_the_end(db);
     if (over || PQstatus(db->connection) != CONNECTION_OK)
         disconnect(db);
     if (outcome == DB_OK)
