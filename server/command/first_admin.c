@@ -46,8 +46,10 @@ static enum db_outcome make(struct db *db, const char *email, struct first *firs
     struct arguments arguments = {0};
     choose_secrets(first);
     secret_hash(first->token, token_hash);
-    if (!password_hash(first->password, password_hash_text))
+    if (!password_hash(first->password, password_hash_text)) {
+        log_error("out of memory for a password");
         return DB_FAILED;
+    }
     arguments_set(&arguments, "email", email);
     arguments_set(&arguments, "password_hash", password_hash_text);
     arguments_set(&arguments, "token_hash", token_hash);
@@ -64,7 +66,7 @@ static void tell(const char *email, const struct first *first) {
            "Experiment: %s\n"
            "Organization: %s\n",
            email, first->password, first->token, first->project, first->experiment, first->organization);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         log_error("the first admin's password was not printed: set another by carbond user passwd");
 }
 
