@@ -19,7 +19,7 @@ static const struct metric_family families[] = {
      METRIC_NUMBER},
     {"carbond_project_duration_seconds_total", "Time that a project's emissions cover.", METRIC_COUNTER,
      METRIC_NUMBER},
-    {"carbond_project_stored_emissions_total", "Emissions of a project that are stored.", METRIC_COUNTER,
+    {"carbond_project_stored_emissions_total", "Emissions of a project that were stored.", METRIC_COUNTER,
      METRIC_NUMBER},
 };
 
