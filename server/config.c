@@ -303,6 +303,7 @@ static const char *set(struct config *config, const struct option_row *option, c
         snprintf(problem, sizeof problem, "--%s takes a rate like 20/min, 300/s:3000 or none", option->name);
         return problem;
     case AGE:
+        *(struct age *)place(config, option) = (struct age){0};
         if (is_choice(option->choices, value) || age_parse(value, place(config, option)))
             return NULL;
         snprintf(problem, sizeof problem, "--%s takes an age like 24months, of " AGE_LEAST " at least",

@@ -594,8 +594,15 @@ def test_the_server_does_it_by_itself(kept):
         ("emissions_dropped", "server", f"before {KEPT:%Y-%m-%d}")]
 
 
-def test_a_server_without_the_option_drops_nothing(kept):
-    assert kept.watermark().year < 2
+@pytest.mark.parametrize("options", [(), ("--retention", "none"), ("--retention", "24months", "--retention", "none")],
+                         ids=["unsaid", "none", "none-last"])
+def test_a_server_without_the_option_drops_nothing(kept, options):
+    kept.store(month(-26), KEPT)
+    with harness.Server(kept.binary, kept.database, "--metrics-projects", "1", *options) as server:
+        # What it does behind retention, in its first round.
+        harness.until(lambda: "carbond_project_emissions_kg_total{" in harness.requests.get(
+            server.monitor_url + "/metrics", timeout=20).text, 60, "the totals")
+    assert kept.watermark().year < 2 and kept.report()["emissions_count"] == 2
 
 
 def test_the_audit_tells_of_the_command(kept):
