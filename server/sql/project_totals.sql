@@ -1,8 +1,9 @@
 -- What the projects that emitted the most add up to, of all organisations: for the operator's figures. A row a run is read,
--- and no emission.
+-- and no emission. Added up as numeric, which is the same in any order: Prometheus takes a counter that became smaller, be it
+-- by a rounding, for one that began anew.
 with totals as (
-    select s.project_id, sum(s.emissions_sum) as emissions_sum, sum(s.energy_consumed) as energy_consumed,
-           sum(s.duration) as duration, sum(s.emissions_count) as emissions_count
+    select s.project_id, sum(s.emissions_sum::numeric) as emissions_sum, sum(s.energy_consumed::numeric) as energy_consumed,
+           sum(s.duration::numeric) as duration, sum(s.emissions_count) as emissions_count
       from live_run_sums s
      group by s.project_id
 )
