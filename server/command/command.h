@@ -38,6 +38,10 @@ int command_version(const struct config *config);
 /* Says what went wrong on standard error; EXIT_DONE for DB_OK. */
 int command_outcome(enum db_outcome outcome, const char *message);
 
+/* The database, for db_free; the settings must live as long. Not EXIT_DONE, with a word on standard error, if it is away or
+ * its schema does not fit this binary. */
+int command_open(const struct db_settings *settings, struct db **db);
+
 /* Runs a statement as an administrator of everything, each row to the handler. */
 int command_query(const struct config *config, const struct db_statement *statement,
                   struct arguments *arguments, db_row_handler *handler, void *context);

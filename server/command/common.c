@@ -1,5 +1,6 @@
 #include "base/id.h"
 #include "command/command.h"
+#include "db/migrate.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -18,17 +19,39 @@ int command_outcome(enum db_outcome outcome, const char *message) {
     return EXIT_FAILED;
 }
 
+static int check_schema(struct db *db) {
+    struct schema schema;
+    enum db_outcome outcome = migrate_schema(db, &schema);
+    if (outcome != DB_OK)
+        return command_outcome(outcome, db_message(db));
+    const char *misfit = migrate_misfit(&schema);
+    if (misfit)
+        fprintf(stderr, "carbond: %s\n", misfit);
+    return misfit ? EXIT_FAILED : EXIT_DONE;
+}
+
+int command_open(const struct db_settings *settings, struct db **db) {
+    *db = db_new(settings);
+    int status = *db ? check_schema(*db) : command_outcome(DB_FAILED, "out of memory");
+    if (status == EXIT_DONE)
+        return status;
+    db_free(*db);
+    *db = NULL;
+    return status;
+}
+
 int command_query(const struct config *config, const struct db_statement *statement,
                   struct arguments *arguments, db_row_handler *handler, void *context) {
-    const struct db_settings settings = {.url = config->database_url, .prepared_statements = false};
+    const struct db_settings settings = {.url = config->database_url};
     const char *values[DB_PARAMETERS];
-    struct db *db = db_new(&settings);
-    if (!db)
-        return command_outcome(DB_FAILED, "out of memory");
+    struct db *db;
+    int status = command_open(&settings, &db);
+    if (status != EXIT_DONE)
+        return status;
     if (!arguments_get(arguments, "caller"))
         arguments_set(arguments, "caller", "(,,t)");
     arguments_bind(arguments, statement, values);
-    int status = command_outcome(db_query(db, statement, values, handler, context), db_message(db));
+    status = command_outcome(db_query(db, statement, values, handler, context), db_message(db));
     db_free(db);
     return status;
 }

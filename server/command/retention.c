@@ -113,12 +113,13 @@ static enum db_outcome drop(struct work *work, const struct age *keep) {
 
 int command_retention(const struct config *config) {
     const struct db_settings settings = {.url = config->database_url};
-    struct work work = {.db = db_new(&settings)};
-    if (!work.db)
-        return command_outcome(DB_FAILED, "out of memory");
+    struct work work = {0};
+    int status = command_open(&settings, &work.db);
+    if (status != EXIT_DONE)
+        return status;
     enum db_outcome outcome =
         config->dry_run ? survey(work.db, &config->retention) : drop(&work, &config->retention);
-    int status = command_outcome(outcome, db_message(work.db));
+    status = command_outcome(outcome, db_message(work.db));
     db_free(work.db);
     return status != EXIT_DONE || config->dry_run ? status : conclude(&work);
 }

@@ -14,12 +14,12 @@ static bool schema_fits(const struct service *service) {
         return false;
     enum db_outcome outcome = migrate_schema(db, &schema);
     db_free(db);
-    if (outcome != DB_OK || (!migrate_is_too_old(&schema) && !migrate_is_too_new(&schema)))
+    const char *misfit = outcome == DB_OK ? migrate_misfit(&schema) : NULL;
+    if (!misfit)
         return true;
-    log_error(migrate_is_too_old(&schema) ? "the database's schema is too old: run carbond migrate"
-                                          : "the database's schema is too new: run a newer carbond",
-              "version", log_number(schema.version).text, "wanted", log_number(migrate_version_wanted()).text,
-              "oldest_server", log_number(schema.oldest_server).text);
+    log_error(misfit, "version", log_number(schema.version).text, "wanted",
+              log_number(migrate_version_wanted()).text, "oldest_server",
+              log_number(schema.oldest_server).text);
     return false;
 }
 

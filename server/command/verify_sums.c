@@ -161,10 +161,11 @@ static enum db_outcome verify(struct verification *verification, bool repair) {
 
 int command_verify_sums(const struct config *config) {
     const struct db_settings settings = {.url = config->database_url};
-    struct verification verification = {.db = db_new(&settings)};
-    if (!verification.db)
-        return command_outcome(DB_FAILED, "out of memory");
-    int status = command_outcome(verify(&verification, config->repair), db_message(verification.db));
+    struct verification verification = {0};
+    int status = command_open(&settings, &verification.db);
+    if (status != EXIT_DONE)
+        return status;
+    status = command_outcome(verify(&verification, config->repair), db_message(verification.db));
     db_free(verification.db);
     if (status != EXIT_DONE)
         return status;

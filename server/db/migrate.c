@@ -43,6 +43,12 @@ bool migrate_is_too_new(const struct schema *schema) {
     return schema->oldest_server > migrate_version_wanted();
 }
 
+const char *migrate_misfit(const struct schema *schema) {
+    if (migrate_is_too_old(schema))
+        return "the database's schema is too old: run carbond migrate";
+    return migrate_is_too_new(schema) ? "the database's schema is too new: run a newer carbond" : NULL;
+}
+
 struct record {
     enum migration_state state;
     char applied_at[64];

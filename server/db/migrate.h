@@ -29,6 +29,9 @@ enum db_outcome migrate_schema(struct db *db, struct schema *schema);
 bool migrate_is_too_old(const struct schema *schema);
 bool migrate_is_too_new(const struct schema *schema);
 
+/* For whoever wants to work on it: what is wrong with it and what to do, or NULL. */
+const char *migrate_misfit(const struct schema *schema);
+
 /* What can be wrong with a database that this binary did not make, or with the moment. */
 #define MIGRATE_NEWER "the database was migrated by a newer carbond, and this one no longer works on it"
 #define MIGRATE_DIFFERS                                                                                      \

@@ -1,5 +1,6 @@
 """The command line: what it prints, and the exit status that scripts go by."""
 
+import contextlib
 import uuid
 
 import pytest
@@ -116,6 +117,24 @@ def test_migrate_at_once(carbond_binary, cluster):
     outputs = [process.communicate(timeout=harness.patience(60))[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert sum(output.count("applied 0001") for output in outputs) == 1
+
+
+@pytest.mark.parametrize("words", [("user", "list"), ("retention", "--keep", "24months", "--dry-run"), ("verify-sums",)])
+def test_commands_want_a_schema_that_fits(carbond_binary, cluster, words):
+    name = cluster.createdb()
+    flag = ("--database-url", cluster.url(name))
+
+    def told():
+        done = harness.command(carbond_binary, *words, *flag)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+        return done.stderr
+
+    assert "too old: run carbond migrate" in told()
+    assert harness.command(carbond_binary, "migrate", *flag).returncode == 0
+    assert harness.command(carbond_binary, *words, *flag).returncode == 0
+    with contextlib.closing(harness.Database(cluster, name)) as database:
+        database.query("insert into schema_migrations (version, name, checksum, oldest_server) values (9999, 'later', 'x', 9999)")
+    assert "too new: run a newer carbond" in told()
 
 
 def test_serve_wants_a_migrated_database(carbond_binary, cluster):
