@@ -106,12 +106,21 @@ enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *cont
  * deadlock_timeout (1 s): where servers and a migration wait for each other, it is the migration that gives way.
  *
  * The table of migrations is no migration's: it must be there before the first. Older releases made it without its last
- * column, which is not even looked for by adding it, since that would lock out who reads the table. */
+ * column, which is not even looked for by adding it, since that would lock out who reads the table. A database that was
+ * made before its encoding was looked at goes on. */
 static enum db_outcome begin(struct db *db) {
     return db_script(db, "begin isolation level read committed;"
                          "set local lock_timeout = 0;"
                          "select pg_advisory_xact_lock(hashtext('carbond migrations'));"
                          "set local lock_timeout = '500ms';"
+                         "do $$ begin"
+                         "    if to_regclass('schema_migrations') is null"
+                         "       and current_setting('server_encoding') <> 'UTF8' then"
+                         "        raise exception using errcode = 'invalid_parameter_value', message ="
+                         "            'its encoding is ' || current_setting('server_encoding') ||"
+                         "            ': make it by createdb --template=template0 --encoding=UTF8';"
+                         "    end if;"
+                         "end $$;"
                          "create table if not exists schema_migrations ("
                          "    version       integer primary key,"
                          "    name          text not null,"

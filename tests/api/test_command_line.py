@@ -137,6 +137,14 @@ def test_commands_want_a_schema_that_fits(carbond_binary, cluster, words):
     assert "too new: run a newer carbond" in told()
 
 
+def test_a_database_that_has_no_room_for_all_letters(carbond_binary, cluster):
+    name = cluster.createdb("template0 encoding 'LATIN1' locale 'C'")
+    done = harness.command(carbond_binary, "migrate", "--database-url", cluster.url(name))
+    assert done.returncode == 1 and "LATIN1" in done.stderr and "--encoding=UTF8" in done.stderr
+    with contextlib.closing(harness.Database(cluster, name)) as database:
+        assert database.value("select to_regclass('schema_migrations')") is None
+
+
 def test_serve_wants_a_migrated_database(carbond_binary, cluster):
     url = cluster.url(cluster.createdb())
     done = harness.command(carbond_binary, "serve", "--database-url", url, "--listen", "127.0.0.1:0")
