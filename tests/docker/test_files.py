@@ -86,6 +86,12 @@ def test_services(name):
     assert "PASSWORD" not in str({key for key in service.get("environment", {}) if not key.endswith("FILE")})
 
 
+def test_one_server_tells_of_the_first_admin():
+    """The one whose log the manual looks into."""
+    assert [name for name in SERVICES if "CARBOND_FIRST_ADMIN" in SERVICES[name].get("environment", {})] == ["carbond"]
+    assert "$ docker compose logs carbond | grep" in (ROOT / "README.md").read_text()
+
+
 def test_servers_can_do_little():
     for name in ("carbond", "carbond-2"):
         service = SERVICES[name]
