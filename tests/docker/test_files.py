@@ -1,5 +1,6 @@
 """What can be said of the files in docker/ without an engine: rules that we keep, and that what they name is there."""
 
+import ipaddress
 import itertools
 import re
 
@@ -98,6 +99,15 @@ def test_servers_can_do_little():
     for name in ("carbond", "carbond-2"):
         service = SERVICES[name]
         assert service["read_only"] and "cap_add" not in service
+
+
+def test_an_override_as_the_manual_has_it():
+    """The servers' addresses in it are those of .env, and git ignores the file."""
+    section = (ROOT / "docs" / "operations.md").read_text().split("## In containers", 1)[1]
+    override = yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])
+    host = str(next(ipaddress.ip_network(defaults()["SUBNET"]).hosts()))
+    assert override["services"]["carbond"]["environment"]["CARBOND_TRUSTED_PROXY"] == f"{host},{defaults()['PROXY_ADDRESS']}"
+    assert "/docker/compose.override.yaml" in (ROOT / ".gitignore").read_text().splitlines()
 
 
 def test_tags_are_fixed():

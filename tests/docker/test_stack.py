@@ -2,6 +2,7 @@
 from where the one before has left the containers."""
 
 import contextlib
+import ipaddress
 import threading
 import uuid
 
@@ -162,6 +163,15 @@ def test_restore_on_another_machine(stack, first):
     assert not TOLD.search(stack.logs())
 
 
+def test_another_password(stack, first):
+    file = stack.directory / "secrets" / "database_password"
+    connect = "docker compose exec -T -e PGPASSWORD={} postgres psql --host=postgres --username=carbond --command='select 1'"
+    old, before = file.read_text().strip(), sums(stack, first)
+    stack.shell(*commands("docs/operations.md", "Another password for the database"), "docker compose up --wait")
+    assert sums(stack, first) == before and first["email"] in stack.carbond("user", "list")
+    stack.shell(connect.format(file.read_text().strip()), "! " + connect.format(old))
+
+
 # -- two servers, and an upgrade ----------------------------------------------------------------------------------------
 
 def test_a_replica_is_killed(stack, first):
@@ -186,6 +196,8 @@ def test_clients_have_their_own_addresses(stack):
     proxy = stack.settings["PROXY_ADDRESS"]
     lines = [line for line in logs.splitlines() if "path=/healthz" in line]
     assert lines and not any("198.51.100.7" in line or f"client={proxy} " in line for line in lines), lines
+    host = next(ipaddress.ip_network(stack.settings["SUBNET"]).hosts())
+    assert any(f"client={host} " in line for line in lines), "as the manual says of a proxy on this machine"
 
 
 def test_an_upgrade(stack, first):
