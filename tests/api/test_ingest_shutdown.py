@@ -10,6 +10,7 @@ import pytest
 
 import harness
 import senders
+import tool
 
 GRACE = 1
 # What may come on top of the grace time: nobody may wait for a statement's timeout of 30 s.
@@ -52,7 +53,7 @@ def test_under_load(carbond_binary, own_database, jwt_key_file):
         assert server.process.wait(harness.patience(20)) == 0
         senders.stop(busy)
         assert "cut off" not in server.log()
-    assert account.refused == 0
+    assert account.refused == 0 or not tool.IS_PLAIN  # under a tool some may have waited for all the time that they have
     account.assert_all_stored(own_database)
 
 

@@ -18,6 +18,7 @@ import pytest
 import certificates
 import harness
 import senders
+import tool
 
 
 @pytest.fixture(scope="module")
@@ -354,7 +355,7 @@ def test_end_under_load(carbond_binary, database, jwt_key_file, authority, certi
         assert server.process.wait(30) == 0
         senders.stop(busy)
         assert "cut off" not in server.log()
-    assert account.refused == 0
+    assert account.refused == 0 or not tool.IS_PLAIN  # under a tool some may have waited for all the time that they have
     account.assert_all_stored(database)
 
 

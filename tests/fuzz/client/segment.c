@@ -114,6 +114,8 @@ static void mark(void *context, const struct segment_entry *entry) {
     segment_mark(context, entry->offset);
 }
 
+/* Without damage: a stretch that is passed over may hold what a mark in it makes a record, with a checksum of its bytes that the
+ * fuzzer, unlike chance, comes upon. */
 static void check_marks(const struct segment_survey *before) {
     struct segment segment = {.fd = file};
     struct segment_survey survey;
@@ -144,7 +146,8 @@ static void check_file(const unsigned char *bytes, size_t size) {
         return;
     HOLDS(segment_reader_begin(&reader, file, size) == survey.kind);
     check_steps(bytes, size, &survey);
-    check_marks(&survey);
+    if (survey.damages == 0)
+        check_marks(&survey);
     if (survey.kind == SEGMENT_OURS)
         check_goes_on(&survey);
 }
