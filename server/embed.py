@@ -6,8 +6,8 @@
   embed.py specification FILE OUT_DIR      openapi.yaml      -> specification.c (YAML and JSON)
 
 A statement is written with named parameters (`:project_id`) and with shapes (`{project}`, the text of
-sql/shapes/project.sql, which may hold further shapes). Here the names become $1, $2 ... and travel
-beside the text, so that the server binds by name.
+sql/shapes/project.sql or sql/reach/project.sql, which may hold further shapes). Here the names
+become $1, $2 ... and travel beside the text, so that the server binds by name.
 """
 import json
 import pathlib
@@ -42,7 +42,7 @@ def compile_statement(path, shapes):
 
     def shape(match):
         if match.group(1) not in shapes:
-            sys.exit(f"{path}: no shape {{{match.group(1)}}} in sql/shapes")
+            sys.exit(f"{path}: no shape {{{match.group(1)}}} in sql/shapes or sql/reach")
         return SHAPE.sub(shape, shapes[match.group(1)])
 
     text = SHAPE.sub(shape, text)
@@ -62,7 +62,12 @@ def compile_statement(path, shapes):
 
 
 def read_shapes(source):
-    return {p.stem: COMMENT.sub("", p.read_text()).strip() for p in sorted((source / "shapes").glob("*.sql"))}
+    shapes = {}
+    for path in sorted(source.glob("*/*.sql")):
+        if path.stem in shapes:
+            sys.exit(f"{path}: there is another shape of this name")
+        shapes[path.stem] = COMMENT.sub("", path.read_text()).strip()
+    return shapes
 
 
 def statements(source, out):

@@ -1,2 +1,2 @@
 -- For the command line: of all organisations, and of none.
-select {audit_record} from administered_audit_records(:caller) a order by a.timestamp, a.id
+select {audit_record} from {administered_audit_records} a order by a.timestamp, a.id

@@ -20,9 +20,9 @@ with {senders}, stored as (
       from added
      order by run_id
     on conflict (run_id) do update set {add_to_totals}
-), {missed}, {unstored}
-select (select array_agg(n order by n) from missed where not there),
-       (select array_agg(n order by n) from missed where there),
+), {unreached}, {unstored}
+select (select array_agg(n order by n) from unreached where n not in (select n from forbidden)),
+       (select array_agg(n order by n) from forbidden),
        null,
        (select emissions from counted),
        (select array_agg(n order by n) from unstored where late)

@@ -1,1 +1,1 @@
-select {emission} from visible_emissions(:caller) m where m.id = :emission_id limit 1
+select {emission} from {visible_emissions} m where m.id = :emission_id limit 1

@@ -1,1 +1,1 @@
-select {experiment} from visible_experiments(:caller) e where e.id = :experiment_id
+select {experiment} from {visible_experiments} e where e.id = :experiment_id

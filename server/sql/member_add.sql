@@ -1,7 +1,7 @@
 -- Adding a member again changes nothing. What they do alone (see 0008_told.sql) is told to those who add somebody of no
 -- organisation, and to those who are told already, as admins of another one.
 with o as (
-    select id from administered_organizations(:caller) where id = :organization_id
+    select id from {administered_organizations} o where id = :organization_id
 ), known as (
     select id, email from users where lower(email) = lower(:email) and is_active
 ), added as (
@@ -9,7 +9,7 @@ with o as (
     select o.id, known.id,
            not exists (select from memberships m where m.user_id = known.id)
            or exists (select from told_memberships m where m.user_id = known.id
-                         and m.organization_id in (select id from administered_organizations(:caller)))
+                         and m.organization_id in (select id from {administered_organizations} mine))
       from o, known
     on conflict do nothing
     returning organization_id, user_id

@@ -1,7 +1,7 @@
 -- The admins' rows, and the member's own, are locked in key order first, so that two admins who demote each other at once
 -- leave one.
 with o as (
-    select id from administered_organizations(:caller) where id = :organization_id
+    select id from {administered_organizations} o where id = :organization_id
 ), locked as (
     select a.user_id, a.is_admin from memberships a
      where a.organization_id in (select id from o) and (a.is_admin or a.user_id = :user_id)

@@ -1,5 +1,5 @@
 with o as (
-    select id from administered_organizations(:caller) where id = :organization_id
+    select id from {administered_organizations} o where id = :organization_id
 ), admins as (
     select a.user_id from memberships a where a.organization_id in (select id from o) and a.is_admin
      order by a.user_id for update

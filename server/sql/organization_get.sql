@@ -1,1 +1,1 @@
-select {organization} from reachable_organizations(:caller) o where o.id = :organization_id
+select {organization} from {reachable_organizations} o where o.id = :organization_id

@@ -1,1 +1,1 @@
-select {organization} from reachable_organizations(:caller) o order by o.created_at, o.id
+select {organization} from {reachable_organizations} o order by o.created_at, o.id

@@ -1,6 +1,6 @@
 select {member}
-  from reachable_organizations(:caller) o
+  from {reachable_organizations} o
   join memberships s on s.organization_id = o.id
-  join visible_users(:caller) u on u.id = s.user_id
+  join {visible_users} u on u.id = s.user_id
  where o.id = :organization_id
  order by s.created_at, u.id

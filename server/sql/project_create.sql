@@ -1,8 +1,8 @@
 -- A team's project belongs to the team's organisation; where both are named they must agree.
 with place as (
     select o.id as organization_id, t.id as team_id
-      from reachable_organizations(:caller) o
-      left join reachable_teams(:caller) t on t.organization_id = o.id and t.id = :team_id
+      from {reachable_organizations} o
+      left join {reachable_teams} t on t.organization_id = o.id and t.id = :team_id
      where o.id = coalesce(:organization_id, t.organization_id)
        and (:team_id is null or t.id is not null)
 ), p as (

@@ -3,8 +3,8 @@ with p as (
     update projects
        set deleted_at = now()
      where id in (select p.id
-                    from reachable_projects(:caller) p
-                    join administered_organizations(:caller) o on o.id = p.organization_id
+                    from {reachable_projects} p
+                    join {administered_organizations} o on o.id = p.organization_id
                    where p.id = :project_id)
        and deleted_at is null
     returning *

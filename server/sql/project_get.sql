@@ -1,1 +1,1 @@
-select {project} from visible_projects(:caller) p where p.id = :project_id
+select {project} from {visible_projects} p where p.id = :project_id

@@ -1,7 +1,7 @@
 -- What it was before is read under a lock, so that each change of `public` is recorded once.
 with before as materialized (
     select id, public from projects
-     where id in (select id from reachable_projects(:caller) where id = :project_id)
+     where id in (select id from {reachable_projects} p where id = :project_id)
        for no key update
 ), p as (
     update projects

@@ -1,5 +1,5 @@
 with p as (
-    select id, organization_id from reachable_projects(:caller) where id = :project_id
+    select id, organization_id from {reachable_projects} p where id = :project_id
 ), k as (
     update project_tokens set revoked_at = now()
      where project_id in (select id from p) and id = :token_id and revoked_at is null

@@ -2,7 +2,7 @@
 -- another session's insert of this id is committing right now, unseen by this statement: the server asks again.
 -- A tracker that had to drop emissions sends the run again with their number, which only grows.
 with e as (
-    select id from reachable_experiments(:caller) where id = :experiment_id
+    select id from {reachable_experiments} e where id = :experiment_id
 ), made as (
     insert into runs (id, experiment_id, timestamp, os, python_version, codecarbon_version, cpu_count, cpu_model,
                       gpu_count, gpu_model, longitude, latitude, region, provider, ram_total_size, tracking_mode,

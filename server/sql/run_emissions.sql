@@ -6,20 +6,20 @@
 -- is nearer. One emission more than a page holds tells whether another page follows. What lies before the watermark does
 -- not count; it is left out behind the limit, since the planner takes a range with both ends for a short one, and sorts it.
 with chosen as materialized (
-    select r.id as run_id, s.emissions_count, s.first_timestamp
-      from visible_runs(:caller) r
-      left join visible_run_sums(:caller) s on s.run_id = r.id
+    select s.emissions_count, s.first_timestamp
+      from {visible_runs} r
+      left join {visible_run_sums} s on s.run_id = :run_id
      where r.id = :run_id
 ), there as materialized (
-    select c.run_id, {kept_from} as kept_from, (:page::bigint - 1) * :size::bigint as newer,
+    select {kept_from} as kept_from, (:page::bigint - 1) * :size::bigint as newer,
            case when c.first_timestamp < {kept_from} then h.emissions_count else coalesce(c.emissions_count, 0) end as total
       from chosen c
       cross join lateral (
           select coalesce(sum(h.emissions_count), 0)::bigint as emissions_count
             from emission_hours h
-           where h.run_id = c.run_id and h.hour >= {kept_from} and c.first_timestamp < {kept_from}) h
+           where h.run_id = :run_id and h.hour >= {kept_from} and c.first_timestamp < {kept_from}) h
 ), way as (
-    select c.run_id, c.kept_from, from_oldest,
+    select c.kept_from, from_oldest,
            case when from_oldest then greatest(c.total - c.newer - :size::bigint - 1, 0) else c.newer end as skipped,
            case when from_oldest then greatest(least(c.total - c.newer, :size::bigint + 1), 0)
                 else :size::bigint + 1 end as wanted
@@ -27,14 +27,14 @@ with chosen as materialized (
       cross join lateral (select c.total - c.newer - :size::bigint - 1 < c.newer as from_oldest) d
      where :cursor_timestamp::timestamptz is null
 ), place as materialized (
-    select w.run_id, w.kept_from, w.from_oldest, h.hour, coalesce(w.skipped - h.passed, 0)::bigint as skipped, w.wanted
+    select w.kept_from, w.from_oldest, h.hour, coalesce(w.skipped - h.passed, 0)::bigint as skipped, w.wanted
       from way w
       left join lateral (
           (select hour, reached - emissions_count as passed
              from (select h.hour, h.emissions_count,
                           sum(h.emissions_count) over (order by h.hour desc rows unbounded preceding) as reached
                      from emission_hours h
-                    where h.run_id = w.run_id and w.skipped > 0 and not w.from_oldest) h
+                    where h.run_id = :run_id and w.skipped > 0 and not w.from_oldest) h
             where reached > w.skipped
             order by hour desc
             limit 1)
@@ -43,23 +43,23 @@ with chosen as materialized (
              from (select h.hour, h.emissions_count,
                           sum(h.emissions_count) over (order by h.hour rows unbounded preceding) as reached
                      from emission_hours h
-                    where h.run_id = w.run_id and w.skipped > 0 and w.from_oldest and h.hour >= w.kept_from) h
+                    where h.run_id = :run_id and w.skipped > 0 and w.from_oldest and h.hour >= w.kept_from) h
             where reached > w.skipped
             order by hour
             limit 1)) h on true
 ), older_than as (
-    select p.run_id, p.kept_from, coalesce(p.hour + interval '1 hour', 'infinity') as timestamp,
+    select p.kept_from, coalesce(p.hour + interval '1 hour', 'infinity') as timestamp,
            '00000000-0000-0000-0000-000000000000'::uuid as id, p.skipped
       from place p
      where not p.from_oldest
     union all
-    select c.run_id, c.kept_from, :cursor_timestamp, :cursor_id, 0 from there c where :cursor_timestamp::timestamptz is not null
+    select c.kept_from, :cursor_timestamp, :cursor_id, 0 from there c where :cursor_timestamp::timestamptz is not null
 ), found as (
     select m.*
       from older_than p
       cross join lateral (
           select * from emissions m
-           where m.run_id = p.run_id and m.timestamp <= p.timestamp and (m.timestamp, m.id) < (p.timestamp, p.id)
+           where m.run_id = :run_id and m.timestamp <= p.timestamp and (m.timestamp, m.id) < (p.timestamp, p.id)
            order by m.timestamp desc, m.id desc
           offset p.skipped limit :size::bigint + 1) m
      where m.timestamp >= p.kept_from
@@ -68,7 +68,7 @@ with chosen as materialized (
       from place p
       cross join lateral (
           select * from emissions m
-           where m.run_id = p.run_id and m.timestamp >= coalesce(p.hour, p.kept_from)
+           where m.run_id = :run_id and m.timestamp >= coalesce(p.hour, p.kept_from)
            order by m.timestamp, m.id
           offset p.skipped limit p.wanted) m
      where p.from_oldest

@@ -1,1 +1,1 @@
-select {run} from visible_runs(:caller) r where r.id = :run_id
+select {run} from {visible_runs} r where r.id = :run_id

@@ -1,1 +1,1 @@
-select {team} from reachable_teams(:caller) t where t.id = :team_id
+select {team} from {reachable_teams} t where t.id = :team_id

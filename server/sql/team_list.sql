@@ -1,1 +1,1 @@
-select {team} from reachable_teams(:caller) t order by t.created_at, t.id
+select {team} from {reachable_teams} t order by t.created_at, t.id

@@ -1,1 +1,1 @@
-select {user} from visible_users(:caller) u where u.id = :user_id
+select {user} from {visible_users} u where u.id = :user_id

@@ -1,1 +1,1 @@
-select {user} from visible_users(:caller) u order by u.created_at, u.id
+select {user} from {visible_users} u order by u.created_at, u.id

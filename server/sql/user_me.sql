@@ -1,1 +1,1 @@
-select json_build_object('user', {user}) from visible_users(:caller) u where u.id = :user_id
+select json_build_object('user', {user}) from {visible_users} u where u.id = :user_id

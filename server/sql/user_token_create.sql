@@ -1,7 +1,7 @@
 with k as (
     insert into user_tokens (user_id, name, token_hash, expires_at)
     select u.id, :name, :token_hash, now() + :expires_in_days::integer * interval '1 day'
-      from visible_users(:caller) u
+      from {visible_users} u
      where u.id = (:caller::caller).user_id
     returning *
 ), recorded as (

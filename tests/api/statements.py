@@ -19,11 +19,26 @@ import embed  # noqa: E402  as the build does
 SQL = harness.ROOT / "server" / "sql"
 SHAPES = embed.read_shapes(SQL)
 GUARD = re.compile(r"(visible|reachable|administered)_(\w+)")
+GUARDS = {name: text for name, text in SHAPES.items() if GUARD.fullmatch(name)}
 
 
-def compiled(name):
+def compiled(name, shapes=SHAPES):
     """A statement as the server sends it, and the names of its parameters."""
-    return embed.compile_statement(SQL / f"{name}.sql", SHAPES)
+    return embed.compile_statement(SQL / f"{name}.sql", shapes)
+
+
+def guarded(name):
+    """The same, with a function of its name in the place of each guard: so they can be told, and weakened."""
+    return compiled(name, {**SHAPES, **{guard: f"{guard}(:caller)" for guard in GUARDS}})
+
+
+def guard_query(guard):
+    """What such a function answers. Its argument is who asks."""
+    return "select * from " + re.sub(r"(?<!:):caller\b", "$1", expanded(guard)) + " guarded"
+
+
+def expanded(shape):
+    return embed.SHAPE.sub(lambda match: expanded(match.group(1)), SHAPES[shape])
 
 
 NAMES = sorted(path.stem for path in SQL.glob("*.sql"))
@@ -58,7 +73,7 @@ def reads(text):
 # -- what is left without a check ---------------------------------------------------------------------------------------
 
 # A condition is a check if it is about whose something is, or whether it counts any more; others are about times and pages.
-CHECK = re.compile(r"\b(id|\w+_id|email|token_hash|reached|pairs|public|everywhere|is_admin|is_active|\w+_at)\b")
+CHECK = re.compile(r"\b(id|\w+_id|email|token_hash|reached|allowed|pairs|public|everywhere|is_admin|is_active|\w+_at)\b")
 
 
 class Conditions(Visitor):

@@ -1,8 +1,8 @@
 """Each check of each statement is needed: without it, the requests of two tenants (swaps.py) go wrong.
 
-A mutant is a statement, or one of the functions and views that statements read through, that lacks one of its checks: a
-condition on whose something is, or a function that asks who is calling. The server is the usual one; a proxy before
-PostgreSQL puts the mutant in the statement's place. Some of them are tried by default; all of them with MUTANTS=all in
+A mutant is a statement, or one of the guards and views that statements read through, that lacks one of its checks: a
+condition on whose something is, or a guard that asks who is calling. The server is the usual one; a proxy before PostgreSQL
+puts the mutant in the statement's place, with a function for each guard, which can be weakened. Some of them are tried by default; all of them with MUTANTS=all in
 the environment."""
 
 import os
@@ -64,21 +64,20 @@ EQUIVALENT = {
         "run_emissions": ["anything_run_sums for visible_run_sums (2)"],
         "run_list": ["visible_runs for reachable_runs (1)", "anything_runs for reachable_runs (1)",
                      "visible_projects for reachable_projects (2)", "anything_projects for reachable_projects (2)",
-                     "without r.project_id = ANY(ARRAY(SELECT id FROM reachable_projects($1)))"],
+                     "without r.project_id = ANY(ARRAY(SELECT id FROM reachable_projects($1) AS p))"],
         "team_projects": ["visible_projects for reachable_projects (2)", "anything_projects for reachable_projects (2)",
                           "anything_experiments for visible_experiments (3)"],
         "user_me": ["anything_users for visible_users (1)", "anything_organizations for reachable_organizations (2)",
-                    "without o.id IN (SELECT id FROM reachable_organizations($1))",
+                    "without o.id IN (SELECT id FROM reachable_organizations($1) AS mine)",
                     "without any guard"],  # it asks for the caller themselves
         "user_token_create": ["anything_users for visible_users (1)"],
-        "administered_audit_records": ["without ((who)).everywhere", "without own.is_admin",
-                                       "without own.user_id = ((who)).user_id",
-                                       "without a.organization_id IN (SELECT own.organization_id FROM memberships AS own "
-                                       "WHERE own.user_id = ((who)).user_id AND own.is_admin)"],
-        "visible_run_sums": ["without s.public", "without ((who)).everywhere", "without s.project_id = ((who)).project_id",
-                             "without own.user_id = ((who)).user_id",
-                             "without s.organization_id IN (SELECT own.organization_id FROM memberships AS own "
-                             "WHERE own.user_id = ((who)).user_id)"],
+        **{guard: ["without who.everywhere", "without own.user_id = who.user_id",
+                   "without x.organization_id IN (SELECT own.organization_id FROM memberships AS own "
+                   f"WHERE own.user_id = who.user_id{conditions})", *others]
+           for guard, conditions, others in (
+               ("administered_audit_records", " AND own.is_admin", ["without own.is_admin"]),
+               ("reachable_runs", "", ["without x.project_id = who.project_id"]),
+               ("visible_run_sums", "", ["without x.project_id = who.project_id", "without x.public"]))},
     },
     "one of two conditions that say the same": {
         "experiment_runs_sums": ["without run.experiment_id = e.id", "without s.experiment_id = $4"],
@@ -92,11 +91,11 @@ EQUIVALENT = {
     "which of one's own is told, or locked: test_audit.py, test_batch.py, test_pages.py, test_reports.py": {
         "experiment_runs_sums": ["without r.run_id = run.id"],
         **dict.fromkeys(("emission_store", "emission_append"), [
-            "without (SELECT emissions FROM counted) < (SELECT sent FROM reached)",
-            "without (SELECT pairs FROM reached)[s.pair]",
+            "without (SELECT emissions FROM counted) < (SELECT sent FROM allowed)",
+            "without (SELECT pairs FROM allowed)[s.pair]",
             "without NOT(s.run_id, s.timestamp, s.id) IN (SELECT run_id, timestamp, id FROM stored)"]),
         "member_add": ["without m.user_id = known.id", "without m.user_id = known.id (2)",
-                       "without m.organization_id IN (SELECT id FROM administered_organizations($1))",
+                       "without m.organization_id IN (SELECT id FROM administered_organizations($1) AS mine)",
                        "reachable_organizations for administered_organizations (2)",
                        "anything_organizations for administered_organizations (2)"],
         "member_patch": ["without a.is_admin", "without a.user_id = $3", "without before.user_id = s.user_id",
@@ -108,7 +107,7 @@ EQUIVALENT = {
                           "without reached > w.skipped (2)"],
     },
     "of runs that began before the watermark, and there is none here: test_retention.py": {
-        "run_emissions": ["without h.run_id = c.run_id"],
+        "run_emissions": ["without h.run_id = $2"],
     },
 }
 
@@ -118,7 +117,8 @@ class Watched:
 
     def __init__(self, world, proxy, tables):
         self.world, self.database, self.proxy, self.tables = world, world.database, proxy, tables
-        self.statements = {name: statements.compiled(name)[0] for name in statements.NAMES}
+        self.sent = {name: statements.compiled(name)[0] for name in statements.NAMES}
+        self.statements = {name: statements.guarded(name)[0] for name in statements.NAMES}
         self._make_functions()
         self._let_sign_in()
         world.save()
@@ -127,7 +127,7 @@ class Watched:
                       lambda few=False: last_admins(world)]:
             proxy.seen.clear()
             assert check(few=True) == []
-            for name, text in self.statements.items():
+            for name, text in self.sent.items():
                 if text in proxy.seen:
                     self.checks.setdefault(name, []).append(check)
 
@@ -135,16 +135,21 @@ class Watched:
         return lambda few=False: swaps.faults_of_route(self.world, route, self.tables, few)
 
     def _make_functions(self):
-        """anything_* answer what the functions that ask for the caller answer, whoever asks."""
+        """Of the names of the guards, in the place of those that the schema has for earlier servers; anything_* answer what
+        these answer, whoever asks."""
+        tables = {name for name, in self.database.query("""select relname from pg_class where relkind in ('r', 'p', 'v')
+                                                            and relnamespace = 'public'::regnamespace""")}
         self.functions = {}
-        for name, rows, body in self.database.query("""
-                select proname, prorettype::regtype::text, prosrc from pg_proc
-                 where pronamespace = 'public'::regnamespace and proname ~ '^(visible|reachable|administered)_'"""):
-            self.functions[name] = (rows, body)
-            self._define("anything_" + name.split("_", 1)[1], rows, f"select * from {rows}")
+        for name in statements.GUARDS:
+            things = statements.GUARD.fullmatch(name).group(2)
+            rows = next(rows for rows in (f"live_{things}", things) if rows in tables)
+            self.functions[name] = (rows, statements.guard_query(name))
+            self.database.query(f"drop function if exists {name}(caller)")
+            self._define(name, *self.functions[name])
+            self._define(f"anything_{things}", rows, f"select * from {rows}")
 
     def _define(self, name, rows, body):
-        self.database.query(f"""create or replace function {name}(who caller) returns setof {rows} language sql stable
+        self.database.query(f"""create or replace function {name}(caller) returns setof {rows} language sql stable
                                 as $body$ {body} $body$""")
 
     def _let_sign_in(self):
@@ -191,20 +196,30 @@ class Watched:
 
     def _places(self, name, text):
         if name in self.statements:
-            return lambda: self.proxy.replace.update({self.statements[name]: text}), self.proxy.replace.clear
+            return lambda: self.proxy.replace.update({self.sent[name]: text}), self.proxy.replace.clear
         if name in self.functions:
-            rows, body = self.functions[name]
-            return lambda: self._define(name, rows, text), lambda: self._define(name, rows, body)
+            return lambda: self._weaken(name, text), lambda: self._strengthen(name)
         view = dict(self.views())[name]
         return [lambda body=body: self.database.query(f"create or replace view {name} as {body}") for body in (text, view)]
+
+    def _weaken(self, guard, text):
+        self._define(guard, self.functions[guard][0], text)
+        self.proxy.replace.update({self.sent[name]: self.statements[name] for name in self._readers({guard})})
+
+    def _strengthen(self, guard):
+        self.proxy.replace.clear()
+        self._define(guard, *self.functions[guard])
+
+    def _readers(self, names):
+        """The statements that read through any of these."""
+        read = re.compile(rf"\b({'|'.join(names)})\b")
+        return [name for name, text in self.statements.items() if read.search(text)]
 
     def _checks_of(self, name):
         if name in self.statements:
             return self.checks[name]
-        names = {name} | {function for function, (_, body) in self.functions.items() if re.search(rf"\b{name}\b", body)}
-        read = re.compile(rf"\b({'|'.join(names)})\b")
-        return {id(check): check for statement in self.checks if read.search(self.statements[statement])
-                for check in self.checks[statement]}.values()
+        names = {name} | {guard for guard, (_, body) in self.functions.items() if re.search(rf"\b{name}\b", body)}
+        return {id(check): check for reader in self._readers(names) for check in self.checks.get(reader, ())}.values()
 
 
 def failures(check, few):

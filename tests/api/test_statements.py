@@ -1,5 +1,6 @@
 """The statements themselves: PostgreSQL's own parser tells what each reads, be it in a subquery, a shape or a function. What
-belongs to tenants is read through reachable_*, visible_* and administered_*, which ask who is calling."""
+belongs to tenants is read through the guards of sql/reach, reachable_*, visible_* and administered_*, which ask who is
+calling."""
 
 import re
 
@@ -10,7 +11,7 @@ import harness
 import statements
 from statements import SQL
 
-# What statements read past these functions, and why they may.
+# What statements read past the guards, and why they may.
 DIRECT = {
     # Answer who asks, before there is a caller.
     "caller_by_project_token": {"project_tokens", "live_projects"}, "caller_by_session": {"sessions", "users"},
@@ -19,7 +20,8 @@ DIRECT = {
     "user_by_email": {"users"},
     # Tells 404 from 403, and answers no more than that.
     "exists": {"organizations", "teams", "live_projects", "live_experiments", "live_runs", "users"},
-    "emission_append": {"live_runs"}, "emission_store": {"live_runs"},
+    # Have many callers at once: each is held against the run that they write to.
+    "emission_append": {"live_runs", "memberships"}, "emission_store": {"live_runs", "memberships"},
     # A run that is sent again is answered only if its experiment is the caller's.
     "run_create": {"runs"},
     # Lock what they are about to change, of what is the caller's.
@@ -60,15 +62,11 @@ OF_ALL = {"retention"}
 OF_UPKEEP = {"rebuild_sums": "sums_rebuild", "count_strays": "partition_count",
              "make_missing_emission_partition": "partition_make", "retention_step": "retention_step",
              "watermark_after": "retention_survey"}
-# Who asks, in a batch that has many senders.
-SENDER = "CAST(ROW(p.user_id, p.project_id, p.everywhere) AS caller)"
-# What reads emissions and their hours run by run, of runs that a function has chosen: see the test of that below.
-OF_CHOSEN_RUNS = {"parts", "run_emissions"}
 # How runs are chosen.
-CHOICES = (r"select s\.\* from visible_run_sums\(:caller\) s, span where s\.\w+_id = :\w+_id and \{overlaps_span\}",
-           r"select [\w., ():*-]+ from visible_runs\(:caller\) r left join visible_run_sums\(:caller\) s "
-           r"on s\.run_id = r\.id where r\.id = :run_id")
-# The tables and views that the functions stand before.
+CHOICES = (r"select s\.\* from \{visible_run_sums\} s, span where s\.\w+_id = :\w+_id and \{overlaps_span\}",
+           r"select [\w., ():*-]+ from \{visible_runs\} r left join \{visible_run_sums\} s "
+           r"on s\.run_id = :run_id where r\.id = :run_id")
+# The tables and views that the guards stand before.
 GUARDED = r"(?:live_)?(?:projects|experiments|runs|emissions|run_sums)|emission_hours|raw_hours"
 
 
@@ -86,8 +84,8 @@ def functions(database):
 
 
 @pytest.mark.parametrize("name", statements.NAMES)
-def test_statements_read_through_the_functions(name, tables_and_views, functions):
-    text, parameters = statements.compiled(name)
+def test_statements_read_through_guards(name, tables_and_views, functions):
+    text, parameters = statements.guarded(name)
     found = statements.reads(text)
     assert not found.subqueries & tables_and_views, "a subquery is called like a table: who can tell them apart?"
     read = found.tables - found.subqueries
@@ -95,11 +93,31 @@ def test_statements_read_through_the_functions(name, tables_and_views, functions
     assert read <= allowed, f"{name} reads {read - allowed} directly"
     assert DIRECT.get(name, set()) <= read, f"{name} does not read {DIRECT[name] - read}: the list is too long"
     for function, arguments in found.functions:
-        if statements.GUARD.fullmatch(function):
-            caller = f"${parameters.index('caller') + 1}" if "caller" in parameters else SENDER
-            assert arguments == [caller], f"{name} calls {function} for {arguments}"
+        if function in statements.GUARDS:
+            assert arguments == [f"${parameters.index('caller') + 1}"]
         else:
             assert function not in functions or OF_UPKEEP.get(function) == name, f"{name} reads by {function}()"
+
+
+@pytest.mark.parametrize("name", statements.NAMES)
+def test_statements_call_nothing_that_is_called_like_a_guard(name):
+    """The schema has functions of these names, for servers of earlier releases."""
+    assert [function for function, _ in statements.reads(statements.compiled(name)[0]).functions
+            if statements.GUARD.fullmatch(function)] == []
+
+
+@pytest.mark.parametrize("guard", statements.GUARDS)
+def test_guards_read_what_they_are_called_after(guard):
+    things = statements.GUARD.fullmatch(guard).group(2)
+    found = statements.reads(statements.guard_query(guard))
+    assert found.tables & {things, f"live_{things}"} and found.tables <= {things, f"live_{things}", "memberships"}
+    assert found.functions == []
+
+
+def test_the_name_of_a_guard_stands_for_one():
+    """And they are all there is in sql/reach, but for what they share."""
+    assert {path.stem for path in (SQL / "reach").glob("*.sql")} == \
+        statements.GUARDS.keys() | {"who", "belongs", "administers", "reaches", "sees"}
 
 
 @pytest.mark.parametrize("text", [
@@ -157,19 +175,40 @@ def lists_of_chosen_runs(text):
     return lists
 
 
-@pytest.mark.parametrize("name", sorted(OF_CHOSEN_RUNS))
-def test_emissions_are_read_of_chosen_runs_only(name):
+def reads_by_run(text):
+    """Where it reads what the guards stand before: whose run_id it asks for (empty: it does not, as it should)."""
+    reads = re.findall(rf"(?<![.\w])(?:{GUARDED})\b(?: (\w+) where (\w+)\.run_id = (\w+\.run_id|:run_id)\b)?", text)
+    return [run if alias == restricted else "" for alias, restricted, run in reads]
+
+
+def test_a_report_reads_emissions_of_chosen_runs_only():
     """Each table is read for one run after the other, of a list that stems from `chosen` alone."""
-    text = statement(next(SQL.glob(f"**/{name}.sql")))
+    text = statement(SQL / "shapes" / "parts.sql")
     lists = lists_of_chosen_runs(text)
-    runs = {alias for source, alias in re.findall(r"\bfrom (\w+) (\w+)", text) if source in lists}
-    reads = re.findall(rf"(?<![.\w])(?:{GUARDED})\b(?: (\w+) where (\w+)\.run_id = (\w+)\.run_id\b)?", text)
-    assert reads
-    for alias, restricted, run in reads:
-        assert alias and alias == restricted and run in runs, text
+    runs = {f"{alias}.run_id" for source, alias in re.findall(r"\bfrom (\w+) (\w+)", text) if source in lists}
+    assert reads_by_run(text) and set(reads_by_run(text)) <= runs, text
 
 
-@pytest.mark.parametrize("path", sorted(p for p in SQL.glob("*.sql") if "{parts}" in p.read_text() or p.stem in OF_CHOSEN_RUNS),
+def outermost(text):
+    """Without what is in parentheses."""
+    inner = re.sub(r"\([^()]*\)", "", text)
+    return text if inner == text else outermost(inner)
+
+
+def test_a_page_reads_emissions_of_the_chosen_run_only():
+    """Each table is read for the run that is asked for, beside a row that stems from `chosen`: there is none unless the
+    caller may see the run."""
+    text = statement(SQL / "run_emissions.sql")
+    lists, reads = {"chosen"}, []
+    for name, body in parts_of(text):
+        sources = [re.search(r" from (\w+) \w+", query) for query in outermost(body).split(" union all ")]
+        if all(source and source[1] in lists for source in sources):
+            lists.add(name)
+            reads += reads_by_run(body)
+    assert reads and set(reads) == {":run_id"} and reads == reads_by_run(text), text
+
+
+@pytest.mark.parametrize("path", [path for path in sorted(SQL.glob("*.sql")) if re.search(r"\bchosen as|\{parts\}", path.read_text())],
                          ids=lambda path: path.stem)
 def test_runs_are_chosen_among_visible_ones(path):
     """What is read of chosen runs is of runs that the caller may see, and of nothing else."""
@@ -178,10 +217,10 @@ def test_runs_are_chosen_among_visible_ones(path):
     assert any(re.search(rf"\bchosen as materialized \( {choice} \)", text) for choice in CHOICES), text
 
 
-@pytest.mark.parametrize("function", [f"{way}_{kind}" for way in ("reachable", "visible")
-                                      for kind in ("projects", "experiments", "runs")] + ["visible_emissions"])
-def test_what_a_user_reaches_is_found_without_a_look_at_every_organization(function, database):
-    """There may be thousands, and this is asked for every emission that a user sends."""
-    plan = database.query(f"explain select from {function}(row(%s, null, false)::caller) x where x.id = %s",
-                          harness.UNKNOWN_ID, harness.UNKNOWN_ID)
+@pytest.mark.parametrize("guard", [f"{way}_{kind}" for way in ("reachable", "visible")
+                                   for kind in ("projects", "experiments", "runs")] + ["visible_emissions"])
+def test_what_a_user_reaches_is_found_without_a_look_at_every_organization(guard, database):
+    """There may be thousands."""
+    query = statements.guard_query(guard).replace("$1", f"row('{harness.UNKNOWN_ID}', null, false)")
+    plan = database.query(f"explain select from ({query}) x where x.id = '{harness.UNKNOWN_ID}'")
     assert "memberships" in str(plan) and " organizations" not in str(plan)

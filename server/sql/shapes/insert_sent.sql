@@ -6,6 +6,6 @@ select s.run_id, s.timestamp, s.id, s.duration, s.emissions_sum, s.emissions_rat
        s.ram_power, s.cpu_energy, s.gpu_energy, s.ram_energy, s.energy_consumed, s.cpu_utilization_percent,
        s.gpu_utilization_percent, s.ram_utilization_percent, s.wue
   from {sent}
- where (select pairs from reached)[s.pair]
+ where (select pairs from allowed)[s.pair]
    and s.timestamp >= {kept_from}
  order by s.run_id, s.timestamp, s.id

@@ -16,7 +16,8 @@ straddling as materialized (
       cross join lateral (
           select {sums_of_sums}
             from emission_hours h
-           where h.run_id = s.run_id and h.hour >= s.whole_start and h.hour < s.whole_stop) h
+           where h.run_id = s.run_id and h.hour >= s.whole_start and h.hour < s.whole_stop
+           group by h.run_id) h
     union all
     select s.run_id, s.experiment_id, m.*
       from straddling s
@@ -24,6 +25,7 @@ straddling as materialized (
       cross join lateral (
           select {sums_of_emissions}
             from emissions m
-           where m.run_id = s.run_id and m.timestamp >= ragged.start and m.timestamp < ragged.stop) m
+           where m.run_id = s.run_id and m.timestamp >= ragged.start and m.timestamp < ragged.stop
+           group by m.run_id) m
      where ragged.start < ragged.stop and s.first_timestamp < ragged.stop and s.last_timestamp >= ragged.start
 )

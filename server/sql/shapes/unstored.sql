@@ -4,7 +4,7 @@ counted as materialized (
 ), unstored as materialized (
     select s.n, s.timestamp < {kept_from} as late
       from {sent}
-     where (select emissions from counted) < (select sent from reached)
-       and (select pairs from reached)[s.pair]
+     where (select emissions from counted) < (select sent from allowed)
+       and (select pairs from allowed)[s.pair]
        and (s.run_id, s.timestamp, s.id) not in (select run_id, timestamp, id from stored)
 )

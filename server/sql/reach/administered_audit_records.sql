@@ -1,0 +1,1 @@
+(select x.* from audit_records x, {who} where {administers})

@@ -1,0 +1,1 @@
+(select o.* from organizations o, {who}, lateral (select o.id as organization_id) x where {belongs})

@@ -1,0 +1,1 @@
+(select x.* from live_runs x, {who} where {reaches})

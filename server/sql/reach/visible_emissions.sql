@@ -1,0 +1,1 @@
+(select x.* from live_emissions x, {who} where {sees})

@@ -1,0 +1,1 @@
+(select x.* from live_experiments x, {who} where {sees})

@@ -1,0 +1,1 @@
+(select x.* from live_run_sums x, {who} where {sees})

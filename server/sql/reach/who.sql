@@ -1,0 +1,2 @@
+-- Who asks: a row.
+(select (:caller::caller).*) who
