@@ -29,8 +29,8 @@ with {senders}, stored as (
      group by run_id
      order by run_id
     on conflict (run_id) do update set {add_to_totals}
-), {unreached}, {unstored}
-select (select array_agg(n order by n) from unreached where n not in (select n from forbidden)),
+), {forbidden}, {unstored}
+select (select array_agg(n order by n) from pair where n not in (select n from reached union all select n from forbidden)),
        (select array_agg(n order by n) from forbidden),
        (select array_agg(n order by n) from unstored where not late),
        (select emissions from counted),
