@@ -187,6 +187,33 @@ def stop(senders):
         assert not sender.is_alive(), "a request was never answered"
 
 
+class Writers:
+    """Threads that write until the block ends, each by write(its number), which returns once `end` is set. What one of them
+    raises is a failure of the block."""
+
+    def __init__(self, threads):
+        self.end, self.failures = threading.Event(), []
+        self.threads = [threading.Thread(target=self._guarded, args=(number,)) for number in range(threads)]
+
+    def _guarded(self, number):
+        try:
+            self.write(number)
+        except BaseException as failure:
+            self.failures.append(failure)
+            raise
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.end.set()
+        for thread in self.threads:
+            thread.join()
+        assert kind or self.failures == []
+
+
 class Sending:
     """Senders that are at work for a while; then whatever they were told must be true."""
 

@@ -467,24 +467,17 @@ def test_the_watermark_waits_for_who_stores(kept):
     assert next_step(kept, 7) == ("raised", None, 0) and kept.watermark() == KEPT
 
 
-class Repeaters:
-    """Threads that send emissions of two years around the watermark, many of them again and again, through all servers."""
+class Repeaters(senders.Writers):
+    """They send emissions of two years around the watermark, many of them again and again, through all servers."""
 
-    def __init__(self, kept, servers, threads=4):
-        self.kept, self.servers, self.end, self.lock = kept, servers, threading.Event(), threading.Lock()
+    def __init__(self, kept, servers):
+        super().__init__(4)
+        self.kept, self.servers, self.lock = kept, servers, threading.Lock()
         self.acknowledged, self.surprises = {}, []
-        self.threads = [threading.Thread(target=self._guarded, args=(n,)) for n in range(threads)]
 
-    def _guarded(self, number):
-        try:
-            self._write(random.Random(number), senders.Connection(self.servers[number % len(self.servers)],
-                                                                  {"x-api-token": self.kept.token}))
-        except BaseException as failure:
-            self.surprises.append(failure)
-            raise
-
-    def _write(self, chance, connection):
-        sent = []
+    def write(self, number):
+        chance, sent = random.Random(number), []
+        connection = senders.Connection(self.servers[number % len(self.servers)], {"x-api-token": self.kept.token})
         while not self.end.is_set():
             fresh = [self.kept.body(month(-34) + chance.random() * 600 * DAY) for _ in range(20)]
             sent += fresh
@@ -507,16 +500,6 @@ class Repeaters:
             self.acknowledged.update((body["id"], body["timestamp"]) for body in stored)
             self.surprises += [status for status in refused.values() if status != 422]
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end.set()
-        for thread in self.threads:
-            thread.join()
-
 
 def test_nothing_is_lost_or_counted_twice_while_servers_write(kept, jwt_key_file):
     deadlocks = "select deadlocks from pg_stat_database where datname = current_database()"
@@ -525,7 +508,7 @@ def test_nothing_is_lost_or_counted_twice_while_servers_write(kept, jwt_key_file
         with Repeaters(kept, [kept.tree.world.server, other]) as repeaters:
             for keep in range(33, 22, -2):
                 so_far = len(repeaters.acknowledged)
-                harness.until(lambda: len(repeaters.acknowledged) > so_far + 100 or repeaters.surprises, 30)
+                harness.until(lambda: len(repeaters.acknowledged) > so_far + 100 or repeaters.surprises + repeaters.failures, 30)
                 kept.retention(f"{keep}months")
     assert repeaters.surprises == []
     since = kept.watermark()

@@ -10,6 +10,7 @@ import uuid
 import pytest
 
 import harness
+import senders
 
 sys.path.append(str(harness.ROOT / "tests" / "bench"))
 import data  # noqa: E402
@@ -224,32 +225,21 @@ def test_a_database_that_is_away(carbond_binary, cluster):
 
 # -- while servers write ----------------------------------------------------------------------------------------------
 
-class Writers:
-    """Threads that send batches to the same runs as fast as they can, in different orders."""
+class Batches(senders.Writers):
+    """Batches to the same runs, as fast as they can be sent, in different orders."""
 
-    def __init__(self, tree, runs, threads=3):
-        self.end, self.sent = threading.Event(), 0
-        self.threads = [threading.Thread(target=self.write, args=(tree, runs[:: 1 if i % 2 else -1]))
-                        for i in range(threads)]
+    def __init__(self, tree, runs):
+        super().__init__(3)
+        self.tree, self.runs, self.sent = tree, runs, 0
 
-    def write(self, tree, runs):
-        client = tree.world.client(bearer=harness.make_jwt(tree.admin.id))
+    def write(self, number):
+        client, runs = self.tree.world.client(bearer=harness.make_jwt(self.tree.admin.id)), self.runs[:: 1 if number % 2 else -1]
         while not self.end.is_set():
             batch = [harness.emission_body(run["id"], id=str(uuid.uuid4()), timestamp=(START + i * HOUR / 7).isoformat())
                      for i in range(20) for run in runs]
             answer = client.post("/emissions/batch", {"emissions": batch}, 200).json()
             assert answer["accepted"] == len(batch)
             self.sent += len(batch)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end.set()
-        for thread in self.threads:
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +252,7 @@ def busy(carbond_binary, new_database, jwt_key_file):
 
 def test_nothing_is_found_while_servers_write(carbond_binary, busy):
     tree, runs = busy
-    with Writers(tree, runs) as writers:
+    with Batches(tree, runs) as writers:
         for _ in range(30):
             assert Verified(carbond_binary, tree.world.database).found == {}
     assert Verified(carbond_binary, tree.world.database).emissions == writers.sent > 0
@@ -272,7 +262,7 @@ def test_repair_while_servers_write(carbond_binary, busy):
     """What is being stored while sums are made anew is counted once."""
     tree, runs = busy
     database = tree.world.database
-    with Writers(tree, runs):
+    with Batches(tree, runs):
         for _ in range(8):
             for run in runs:
                 database.query("update run_sums set emissions_sum = emissions_sum * 2, emissions_count = emissions_count + 7 "
