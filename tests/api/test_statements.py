@@ -224,3 +224,27 @@ def test_what_a_user_reaches_is_found_without_a_look_at_every_organization(guard
     query = statements.guard_query(guard).replace("$1", f"row('{harness.UNKNOWN_ID}', null, false)")
     plan = database.query(f"explain select from ({query}) x where x.id = '{harness.UNKNOWN_ID}'")
     assert "memberships" in str(plan) and " organizations" not in str(plan)
+
+
+# What server/db/session.c sets for statements that look rows up by their keys.
+KEY_LOOKUPS = re.findall(r'\{"(\w+)", "(\w+)", true\}', (harness.ROOT / "server" / "db" / "session.c").read_text())
+
+
+@pytest.mark.parametrize("name", ["emission_append", "emission_store"])
+def test_a_batch_does_not_try_each_pair_with_all_there_is(name, new_database):
+    """A batch has up to ten thousand pairs. Its plan may be made while the tables are empty, and is kept."""
+    database = new_database()
+    text, parameters = statements.compiled(name)
+    for setting, value in KEY_LOOKUPS:
+        database.query(f"set {setting} = {value}")
+    database.query("analyze")
+    database.query(f"prepare batch as {text}")
+    (plan,), = database.query(f"explain (format json) execute batch ({', '.join(['null'] * len(parameters))})")[0]
+    again = [node for parent in nodes(plan["Plan"]) if parent["Node Type"] == "Nested Loop" for node in nodes(parent["Plans"][1])]
+    assert again and not [node for node in again if "CTE Name" in node]
+    runs = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "runs"]
+    assert len(runs) == 2 and all(re.fullmatch(r"\(id = \w+\.run_id\)", node.get("Index Cond", "")) for node in runs)
+
+
+def nodes(plan):
+    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
