@@ -80,6 +80,7 @@ def test_each_faulty_emission_fails_alone(tree, world):
     assert list(rejected) == [1, 3, 5, 7, 9]
     assert [entry["status"] for entry in rejected.values()] == [403, 404, 422, 422, 422]
     assert [entry["id"] for entry in rejected.values()] == [elsewhere["id"], nowhere["id"], wrong["id"], None, None]
+    assert send(tree.client, batch).json() == {**answer, "accepted": 0, "duplicates": 6}
     # What each would have been told alone.
     for index, body in ((1, elsewhere), (3, nowhere), (5, wrong), (9, 7)):
         alone = tree.client.post("/emissions", body, rejected[index]["status"]).json()
