@@ -1,6 +1,7 @@
 """The schema and the statements, by the rules of Citus that docs/scale.md names; and the script of `carbond migrate --citus`.
 There is no Citus here: that it takes the script is not shown, and neither is that it knows no other rules."""
 
+import collections
 import re
 
 import pglast
@@ -146,11 +147,14 @@ class Rules:
                 and condition.lexpr.fields[-1].sval in SPREAD.values() and isinstance(condition.rexpr, ast.ParamRef))
 
     def _is_all_of_one_run(self, nodes):
-        """Each source of rows that is spread is restricted to the run of a parameter: one machine runs it all."""
-        asked = {node.lexpr.fields[0].sval for node in nodes
-                 if isinstance(node, ast.A_Expr) and self._is_of_one_run(node) and len(node.lexpr.fields) == 2}
+        """Each source of rows that is spread is restricted to the run of one parameter: one machine runs it all. (Sources in
+        different subqueries may have the same name; then there are as many conditions.)"""
+        conditions = [node for node in nodes
+                      if isinstance(node, ast.A_Expr) and self._is_of_one_run(node) and len(node.lexpr.fields) == 2]
         sources = [node for node in nodes if isinstance(node, (ast.RangeVar, ast.RangeFunction)) and self._is_spread(node)]
-        return all(source.alias and source.alias.aliasname in asked for source in sources)
+        asked = collections.Counter(node.lexpr.fields[0].sval for node in conditions)
+        named = collections.Counter(source.alias.aliasname if source.alias else None for source in sources)
+        return named <= asked and len({node.rexpr.number for node in conditions}) == 1
 
     def _needs_merge(self, node):
         """What each machine finds by itself is not yet the answer."""
@@ -288,6 +292,12 @@ def test_the_manual_tells_which_rules_there_are_and_which_are_broken():
         (select from emissions m where m.run_id = $1 and m.timestamp > c.start limit 1) x""", None),
     ("""with c as (select 1 as start) select from c, runs r cross join lateral
         (select from emissions m where m.run_id = $1 and m.timestamp > c.start limit 1) x where r.os = 'x'""", "Correlation"),
+    ("""with c as (select 1 as start) select from c
+        cross join lateral (select from emissions m where m.run_id = $1 and m.timestamp > c.start limit 1) x
+        cross join lateral (select from emissions m where m.timestamp > c.start limit 1) y""", "Correlation"),
+    ("""with c as (select 1 as start) select from c
+        cross join lateral (select from emissions m where m.run_id = $1 and m.timestamp > c.start limit 1) x
+        cross join lateral (select from emissions m where m.run_id = $2 and m.timestamp > c.start limit 1) y""", "Correlation"),
     ("with c as (select 1 as run_id) select (select m.wue from emissions m where m.run_id = c.run_id) from c", "Correlation"),
     ("select from unnest($1::uuid[]) u (id) where exists (select from live_runs r where r.id = u.id)", "Correlation"),
     ("select from runs r where exists (select from emissions m where m.run_id = r.id)", None),
