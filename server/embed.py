@@ -5,9 +5,9 @@
   embed.py migrations DIR OUT_DIR          migrations/*.sql  -> migrations.c
   embed.py specification FILE OUT_DIR      openapi.yaml      -> specification.c (YAML and JSON)
 
-A statement is written with named parameters (`:project_id`) and with shapes (`{project}`, the text of
-sql/shapes/project.sql or sql/reach/project.sql, which may hold further shapes). Here the names
-become $1, $2 ... and travel beside the text, so that the server binds by name.
+A statement is written with named parameters (`:project_id`) and with shapes (`{project}`, the text of project.sql in
+sql/shapes or sql/reach, which may hold further shapes). Here the names become $1, $2 ... and travel beside the text,
+so that the server binds by name.
 """
 import json
 import pathlib

@@ -2,8 +2,8 @@
 
 A mutant is a statement, or one of the guards and views that statements read through, that lacks one of its checks: a
 condition on whose something is, or a guard that asks who is calling. The server is the usual one; a proxy before PostgreSQL
-puts the mutant in the statement's place, with a function for each guard, which can be weakened. Some of them are tried by default; all of them with MUTANTS=all in
-the environment."""
+puts the mutant in the statement's place, with a function for each guard, which can be weakened. Some of them are tried by
+default; all of them with MUTANTS=all in the environment."""
 
 import os
 import random

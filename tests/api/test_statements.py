@@ -240,7 +240,8 @@ def test_a_batch_does_not_try_each_pair_with_all_there_is(name, new_database):
     database.query("analyze")
     database.query(f"prepare batch as {text}")
     (plan,), = database.query(f"explain (format json) execute batch ({', '.join(['null'] * len(parameters))})")[0]
-    again = [node for parent in nodes(plan["Plan"]) if parent["Node Type"] == "Nested Loop" for node in nodes(parent["Plans"][1])]
+    loops = [node for node in nodes(plan["Plan"]) if node["Node Type"] == "Nested Loop"]
+    again = [node for loop in loops for child in loop["Plans"] if child["Parent Relationship"] == "Inner" for node in nodes(child)]
     assert again and not [node for node in again if "CTE Name" in node]
     runs = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "runs"]
     assert len(runs) == 2 and all(re.fullmatch(r"\(id = \w+\.run_id\)", node.get("Index Cond", "")) for node in runs)
