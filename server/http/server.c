@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "http/dispatch.h"
@@ -22,6 +23,9 @@ enum {
     CONNECTION_MEMORY = 16 * 1024,
     /* Beyond the limit, for those that are told so and closed. */
     SPARE_CONNECTIONS = 64,
+    /* At the end, for who has just connected, or is between two requests: milliseconds. */
+    LINGER = 250,
+    LOOK = 10,
 };
 
 struct http_server *http_server_new(const struct http_server_settings *settings,
@@ -234,15 +238,8 @@ bool http_server_is_draining(const struct http_server *server) {
     return atomic_load(&server->draining);
 }
 
-static bool wait_until_idle(struct http_server *server, int milliseconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += milliseconds / 1000;
-    until.tv_nsec += milliseconds % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+static bool wait_until_idle(struct http_server *server, int64_t end) {
+    const struct timespec until = {.tv_sec = end / 1000000, .tv_nsec = end % 1000000 * 1000};
     pthread_mutex_lock(&server->lock);
     int waited = 0;
     while (server->active > 0 && waited == 0)
@@ -252,10 +249,26 @@ static bool wait_until_idle(struct http_server *server, int milliseconds) {
     return idle;
 }
 
+/* False if a request has come meanwhile. Each is the last one of its connection: all others end soon. */
+static bool stays_idle(struct http_server *server, int64_t end) {
+    for (int waited = 0; waited < LINGER && metric_value(&server->connections) > 0; waited += LOOK) {
+        if (clock_monotonic() >= end)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = LOOK * 1000000L}, NULL);
+        if (!wait_until_idle(server, 0))
+            return false;
+    }
+    return true;
+}
+
 bool http_server_finish(struct http_server *server, int milliseconds) {
+    int64_t end = clock_monotonic() + milliseconds * INT64_C(1000);
     if (server->daemon)
         http_loop_quiesce(&server->loop);
-    return wait_until_idle(server, milliseconds);
+    while (wait_until_idle(server, end))
+        if (stays_idle(server, end))
+            return true;
+    return false;
 }
 
 /* A connection that is suspended while the daemon stops would abort the process: the lanes end first, which sends all of

@@ -12,6 +12,8 @@ import pytest
 import harness
 import senders
 
+# How psycopg2 tells of a connection that is not to be had, or was lost. (Often, but not always, as an OperationalError.)
+LOST = harness.psycopg2.DatabaseError
 CARBONDS = "application_name = 'carbond' and pid <> pg_backend_pid()"
 
 
@@ -89,7 +91,7 @@ def test_a_backend_is_killed(world, own_database):
 def answers(database):
     try:
         return database.value("select true")
-    except harness.psycopg2.OperationalError:
+    except LOST:
         return database.close()
 
 
@@ -161,7 +163,7 @@ def test_a_synchronous_standby_that_is_gone(hasty, own_database):
 def test_others_hold_all_connections(world, own_cluster):
     with senders.Sending(world.server) as sending:
         others = []
-        with contextlib.suppress(harness.psycopg2.OperationalError):
+        with contextlib.suppress(LOST):
             while True:
                 others.append(own_cluster.connect())
                 others[0].cursor().execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {CARBONDS}")
@@ -354,7 +356,7 @@ def test_the_disk_of_the_log_is_full(carbond_binary, small_disk, jwt_key_file, m
         cluster.start()
         with carbond(carbond_binary, database, jwt_key_file) as world, senders.Sending(world.server) as sending:
             small_disk.fill()
-            with contextlib.suppress(harness.psycopg2.OperationalError):
+            with contextlib.suppress(LOST):
                 while True:
                     database.query("select pg_switch_wal()")
             sending.until_refused()

@@ -57,6 +57,35 @@ def test_under_load(carbond_binary, own_database, jwt_key_file):
     account.assert_all_stored(own_database)
 
 
+def answer_after_signal(binary, database, key_file):
+    """Of a connection that is kept, when nothing else is at work: the status (or None), and how long after the signal."""
+    with started(binary, database, key_file) as (server, tree, headers):
+        connection = senders.Connection(server, headers)
+        assert connection.single(harness.emission_body(tree.run["id"]))[0] == 201
+        begun = time.monotonic()
+        server.terminate()
+        harness.until(lambda: "msg=ending" in server.log())
+        time.sleep(0.02)
+        try:
+            status, _, answer = connection.single(harness.emission_body(tree.run["id"]))
+            assert answer["Connection"] == "close"
+        except senders.FAILURES:
+            status = None
+        took = time.monotonic() - begun
+        assert ends_in_time(server) < SOON
+    return status, took
+
+
+def test_who_is_between_two_requests_is_waited_for(carbond_binary, own_database, jwt_key_file):
+    """For a quarter of a second: a machine that was too busy to send by then proves nothing."""
+    for _ in range(10):
+        status, took = answer_after_signal(carbond_binary, own_database, jwt_key_file)
+        if status == 201:
+            return
+        assert took > 0.2
+    pytest.fail("this machine is too busy")
+
+
 @pytest.mark.parametrize("hindrance", ["a lock", "a lock on tokens", "a freeze"])
 def test_a_database_that_hangs(carbond_binary, own_cluster, own_database, jwt_key_file, hindrance):
     """Requests of all kinds are stuck when the grace time ends, more than fit in one statement."""
