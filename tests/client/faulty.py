@@ -165,7 +165,8 @@ def rejecting(*statuses):
 # -- the server ---------------------------------------------------------------------------------------------------------
 
 class FaultyServer:
-    """A context manager. `script` appends faults for the requests to come."""
+    """A context manager. `script` appends faults for the requests to come; what is to meet what was emitted while the server was
+    away has to be there before it is back."""
 
     def __init__(self, dialect=CARBOND, ssl=None):
         self.dialect, self.ssl = dialect, ssl

@@ -177,7 +177,7 @@ def test_a_record_is_refused(faults, tmp_path, code):
         run = begin(faults, tracker)
         with faults.away():
             ids = tracker.sync(10)
-        faults.script(faulty.rejecting(code, code))
+            faults.script(faulty.rejecting(code, code))
         tracker.flush()
         stats = tracker.stats()
         assert stats["delivered"] == 8 and stats["rejected"] == 2, stats
@@ -209,11 +209,6 @@ def test_a_run_is_refused(faults, tmp_path, code):
     """And its emissions with it, without being sent; other runs are not held up."""
     with tracker_of(faults, tmp_path / "spool") as tracker:
         good = begin(faults, tracker)
-        with faults.away():
-            bad = tracker.run()
-            ids = tracker.sync(3)
-            tracker.resume(good)
-            more = tracker.sync(3)
 
         async def refuse_the_run(exchange):
             await exchange.receive()
@@ -221,7 +216,12 @@ def test_a_run_is_refused(faults, tmp_path, code):
                 await exchange.send(code, {"detail": "no such luck"})
             else:
                 await exchange.send(*exchange.act())
-        faults.script(*[refuse_the_run] * 100)
+        with faults.away():
+            bad = tracker.run()
+            ids = tracker.sync(3)
+            tracker.resume(good)
+            more = tracker.sync(3)
+            faults.script(*[refuse_the_run] * 100)
         tracker.flush()
         stats = tracker.stats()
         assert stats["delivered"] == 3 and stats["rejected"] == 3, stats
@@ -238,8 +238,6 @@ def test_a_whole_batch_is_refused(faults, tmp_path, code):
     """The one that is at fault is found, and it alone is set aside."""
     with tracker_of(faults, tmp_path / "spool") as tracker:
         run = begin(faults, tracker)
-        with faults.away():
-            ids = tracker.sync(16)
 
         async def refuse_the_sixth(exchange):
             await exchange.receive()
@@ -247,7 +245,9 @@ def test_a_whole_batch_is_refused(faults, tmp_path, code):
                 await exchange.send(code, {"detail": "one of them"})
             else:
                 await exchange.send(*exchange.act())
-        faults.script(*[refuse_the_sixth] * 100)
+        with faults.away():
+            ids = tracker.sync(16)
+            faults.script(*[refuse_the_sixth] * 100)
         tracker.flush()
         assert tracker.stats()["rejected"] == 1
     complete(faults, run, [*ids[:5], *ids[6:]], 0)
@@ -286,7 +286,7 @@ def test_an_answer_that_makes_no_sense_settles_nothing(faults, tmp_path, answer)
         run = begin(faults, tracker)
         with faults.away():
             ids = tracker.sync(10)
-        faults.script(faulty.says(answer, stored=False))
+            faults.script(faulty.says(answer, stored=False))
         tracker.flush()
         assert tracker.stats()["delivered"] == 10
     complete(faults, run, ids, 0)
@@ -337,11 +337,6 @@ def test_two_batches_are_in_flight_of_different_runs(faults, tmp_path):
     with tracker_of(faults, tmp_path / "spool", batch_size=5) as tracker:
         runs = [begin(faults, tracker), tracker.run()]
         tracker.flush()
-        with faults.away():
-            ids = {}
-            for run in runs:
-                tracker.resume(run)
-                ids[run] = tracker.sync(20)
         waiting = []
 
         async def wait_for_the_other(exchange):
@@ -350,7 +345,12 @@ def test_two_batches_are_in_flight_of_different_runs(faults, tmp_path):
             while len(waiting) < 2:
                 await faulty.asyncio.sleep(0.01)
             await exchange.send(*exchange.act())
-        faults.script(*[wait_for_the_other] * 2)
+        with faults.away():
+            ids = {}
+            for run in runs:
+                tracker.resume(run)
+                ids[run] = tracker.sync(20)
+            faults.script(*[wait_for_the_other] * 2)
         tracker.flush()
     assert sorted(map(list, waiting)) == sorted([run] for run in runs)
     for run in runs:
