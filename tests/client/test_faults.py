@@ -140,14 +140,16 @@ def test_a_flush_hurries(faults, tmp_path):
 
 @pytest.mark.parametrize("code", [401, 403])
 def test_a_refused_token_keeps_everything(faults, tmp_path, code):
+    async def refuse_the_token(exchange):
+        wrong = exchange.request.headers["x-api-token"] == "cpt_wrong"
+        await (faulty.status(code) if wrong else faulty.well)(exchange)
     with tracker_of(faults, tmp_path / "spool", token="cpt_wrong") as tracker:
         run = begin(faults, tracker)
-        faults.script(*[faulty.status(code)] * 1000)
+        faults.script(*[refuse_the_token] * 1000)
         ids = tracker.sync(10)
         harness.until(lambda: tracker.stats()["link"] == 3)
         harness.until(lambda: tracker.stats()["retry_in"] > 0, what="a pause")
         assert tracker.stats()["pending"] == 10
-        faults.faults.clear()
         assert tracker.ask("token", "cpt_right") == ["0"]
         tracker.flush()
         assert "refuses the token" in tracker.log()
