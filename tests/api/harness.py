@@ -508,6 +508,19 @@ class RawConnection:
         return not self._more() and not self.buffer
 
 
+def all_is_read(server, connection):
+    """Waits until a server has read what was sent."""
+    peer = connection.socket.getsockname()
+
+    def is_read():
+        with open("/proc/net/tcp") as table:
+            ports = {"%04X" % peer[1], "%04X" % server.host_and_port[1]}
+            rows = [line.split() for line in table if all(f":{port} " in line for port in ports)]
+        return rows and all(row[4] == "00000000:00000000" for row in rows)
+
+    until(is_read, 60, "the end of what was sent")
+
+
 def raw(server, data):
     with RawConnection(server) as connection:
         connection.send(data)

@@ -372,24 +372,11 @@ def begin_batch(server, size, source, headers=""):
     return connection
 
 
-def all_is_read(server, connection):
-    """Waits until the server has read what was sent."""
-    peer = connection.socket.getsockname()
-
-    def is_read():
-        with open("/proc/net/tcp") as table:
-            ports = {"%04X" % peer[1], "%04X" % server.host_and_port[1]}
-            rows = [line.split() for line in table if all(f":{port} " in line for port in ports)]
-        return rows and all(row[4] == "00000000:00000000" for row in rows)
-
-    harness.until(is_read, PATIENCE)
-
-
 def test_one_address_does_not_take_all_memory(serve):
     tree = serve("--body-memory", "64")
     server = tree.world.server
     with begin_batch(server, 16 << 20, "127.0.0.2") as greedy:
-        all_is_read(server, greedy)
+        harness.all_is_read(server, greedy)
         with begin_batch(server, 1 << 20, "127.0.0.2") as more:
             more.send(b"\n")
             assert more.answer().status == 503
@@ -406,7 +393,7 @@ def test_a_refused_body_takes_no_memory(serve, elsewhere):
     with harness.RawConnection(server, "127.0.0.2") as greedy:
         greedy.send(f"POST /emissions/batch HTTP/1.1\r\n{HEAD}Content-Type: application/x-ndjson\r\n"
                     f"Transfer-Encoding: chunked\r\n\r\n{size:x}\r\n".encode() + b"\n" * size)
-        all_is_read(server, greedy)
+        harness.all_is_read(server, greedy)
         with begin_batch(server, 1 << 20, elsewhere, credentials(tree)) as other:
             other.send(b"\n")
             assert other.answer().status == 200
@@ -418,7 +405,7 @@ def test_single_emissions_find_room_beside_large_bodies(serve):
     tree = serve("--body-memory", "16")
     server = tree.world.server
     with begin_batch(server, 16 << 20, "127.0.0.2") as greedy:
-        all_is_read(server, greedy)
+        harness.all_is_read(server, greedy)
         with begin_batch(server, 1 << 20, "127.0.0.3") as large:
             large.send(b"\n")
             assert large.answer().status == 503
