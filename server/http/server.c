@@ -263,6 +263,7 @@ static bool stays_idle(struct http_server *server, int64_t end) {
 
 bool http_server_finish(struct http_server *server, int milliseconds) {
     int64_t end = clock_monotonic() + milliseconds * INT64_C(1000);
+    http_server_drain(server);
     if (server->daemon)
         http_loop_quiesce(&server->loop);
     while (wait_until_idle(server, end))

@@ -62,7 +62,7 @@ void http_server_write_metrics(const struct http_server *server, struct buffer *
 void http_server_drain(struct http_server *server);
 bool http_server_is_draining(const struct http_server *server);
 
-/* Takes no new connections, and waits until all requests that have begun are answered: true, or false after that many
+/* Drains, takes no new connections, and waits until all requests that have begun are answered: true, or false after that many
  * milliseconds. While there are connections, it waits for some more (a quarter of a second): who had just connected, or was
  * between two requests, is answered as well. */
 bool http_server_finish(struct http_server *server, int milliseconds);
