@@ -34,6 +34,36 @@ quietly() {
     return "$status"
 }
 
+# at_exit COMMAND: is run however the script ends, by a signal too.
+at_exit() {
+    # shellcheck disable=SC2064  # the command is known now
+    trap "$1" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+# run COMMAND...: beside this script, which waits, so that a signal is acted upon at once. In a session of its own:
+# Ctrl-C reaches this script alone, which passes it on once (twice would break off the clean-up of the tests). Bash
+# makes what it starts so deaf to Ctrl-C, which tests of it would inherit: env undoes it. Should this script be killed,
+# the command is asked to end all the same.
+running= # the process of the command that is under way
+run() {
+    local status=0
+    setsid env --default-signal=INT,QUIT setpriv --pdeathsig TERM "$@" </dev/null &
+    running=$!
+    wait "$running" || status=$?
+    running=
+    return "$status"
+}
+
+# A command that is under way puts away what it has started.
+stop_running() {
+    trap '' INT TERM HUP
+    [[ -n $running ]] || return 0
+    kill -TERM "$running" 2>/dev/null || true
+    wait "$running" || true
+}
+
 # The directory of the newest PostgreSQL's programs, which Debian keeps off PATH; fails if there is no server.
 postgres_bin() {
     local initdb

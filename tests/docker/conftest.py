@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,14 @@ import engine
 from stack import Stack
 
 sys.path.insert(0, str(engine.ROOT / "tests" / "api"))  # the requests of trackers, and how they are replayed
+
+
+def pytest_configure():
+    # A run that is asked to end still takes down what it has put up.
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
 
 
 def pytest_terminal_summary(terminalreporter, config):
