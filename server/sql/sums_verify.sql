@@ -1,6 +1,6 @@
 -- Compares the sums of some runs, at most :runs, with what their emissions add up to: all in one snapshot, so that what is
 -- being stored meanwhile is seen with its sums or not at all. The runs are those that follow :after (null: the first ones)
--- among all that occur anywhere, and few if they have many emissions.
+-- among all that occur anywhere, and end with the one that has the 100,000th emission from there on, or hour.
 --
 -- Answers, run by run, the number of its emissions and what is wrong (null: nothing): with which sums, and how. A run
 -- that is not there should have no sums, and no emissions. What a deleted project leaves is not looked at: it is about to
@@ -11,27 +11,41 @@
 --
 -- The tables are read from the first run of the chunk to the last, a range of their primary keys: were each run looked up
 -- by itself, the planner would take a partition of a single run for one that each run fills.
-with recursive walk (run_id, n, emissions) as (
-    select coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000'), 0, 0::bigint
+with start (run_id) as (
+    select coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+), enough_runs (run_id) as materialized (
+    select coalesce((select id from runs where id > (select run_id from start) order by id offset :runs::integer - 1 limit 1),
+                    'ffffffff-ffff-ffff-ffff-ffffffffffff')
+), stop (run_id) as materialized (
+    (select run_id from emissions
+      where run_id > (select run_id from start) and run_id < (select run_id from enough_runs)
+      order by run_id offset 99999 limit 1)
     union all
-    select next.run_id, w.n + 1,
-           w.emissions + coalesce((select s.emissions_count from run_sums s where s.run_id = next.run_id), 0)
-      from walk w
-      cross join lateral (
-          select least((select r.id from runs r where r.id > w.run_id order by r.id limit 1),
-                       (select s.run_id from run_sums s where s.run_id > w.run_id order by s.run_id limit 1),
-                       (select h.run_id from emission_hours h where h.run_id > w.run_id order by h.run_id limit 1),
-                       (select m.run_id from emissions m where m.run_id > w.run_id order by m.run_id limit 1)) as run_id
-          offset 0) next
-     where next.run_id is not null and w.n < :runs::integer and w.emissions < 100000
+    (select run_id from emission_hours
+      where run_id > (select run_id from start) and run_id < (select run_id from enough_runs)
+      order by run_id offset 99999 limit 1)
+    union all
+    select run_id from enough_runs
+    order by run_id limit 1
+), found (run_id) as materialized (
+    select id from runs where id > (select run_id from start) and id <= (select run_id from stop)
+    union
+    (select run_id from run_sums
+      where run_id > (select run_id from start) and run_id <= (select run_id from stop)
+      order by run_id limit :runs::integer)
+    union
+    select run_id from emission_hours where run_id > (select run_id from start) and run_id <= (select run_id from stop)
+    union
+    select run_id from emissions where run_id > (select run_id from start) and run_id <= (select run_id from stop)
+    order by 1 limit :runs::integer
 ), chunk as materialized (
-    select w.run_id, w.n, r.id is not null as there, r.id is not null and l.id is null as deleted
-      from walk w
-      left join runs r on r.id = w.run_id
-      left join live_runs l on l.id = w.run_id
-     where w.n > 0 or :after::uuid is null
+    select f.run_id, r.id is not null as there, r.id is not null and l.id is null as deleted
+      from (select run_id from found union all select run_id from start where :after::uuid is null) f
+      left join runs r on r.id = f.run_id
+      left join live_runs l on l.id = f.run_id
 ), edge as materialized (
-    select (array_agg(run_id order by n))[1] as first, (array_agg(run_id order by n desc))[1] as last from chunk
+    select (select run_id from chunk order by run_id limit 1) as first,
+           (select run_id from chunk order by run_id desc limit 1) as last
 ), raw as materialized (
     select c.there, h.*
       from raw_hours h
@@ -84,4 +98,4 @@ select c.run_id, coalesce(a.emissions, 0), w.what, w.difference
   from chunk c
   left join (select run_id, sum(emissions_count) as emissions from raw group by run_id) a on a.run_id = c.run_id
   left join wrong w on w.run_id = c.run_id
- order by c.n, w.what = 'totals' desc, w.what
+ order by c.run_id, w.what = 'totals' desc, w.what
