@@ -11,6 +11,7 @@ import pytest
 
 import harness
 import senders
+import statements
 
 sys.path.append(str(harness.ROOT / "tests" / "bench"))
 import data  # noqa: E402
@@ -24,6 +25,7 @@ COUNTS = ["emissions_count", *(name + "_count" for name in MEANS)]
 LINE = re.compile(r"run (\S+): (?:(totals|emissions|hour \S+ \S+): (.*)|(sums made anew)|not repaired: its totals count more .*)")
 SUMMARY = re.compile(r"compared (\d+) emissions of (\d+) runs: (\d+) runs differ, (\d+) of them repaired")
 NO_RUN = "11111111-1111-4111-8111-111111111111"
+LEAST = "00000000-0000-0000-0000-000000000000"
 
 
 class Verified:
@@ -192,14 +194,37 @@ def test_a_deleted_project_is_left_alone(carbond_binary, new_database):
 
 def test_a_run_with_the_least_id(stored):
     """A client may choose it, and no chunk may begin behind it."""
-    least = "00000000-0000-0000-0000-000000000000"
     stored.database.query("insert into runs (id, experiment_id, timestamp) select %s, id, now() from experiments limit 1",
-                          least)
-    stored.database.query("insert into emissions (run_id, timestamp, id, duration) values (%s, now(), %s, 1)", least, least)
-    assert {run for run, _ in stored.verify("--repair").found} == {least}
+                          LEAST)
+    stored.database.query("insert into emissions (run_id, timestamp, id, duration) values (%s, now(), %s, 1)", LEAST, LEAST)
+    assert {run for run, _ in stored.verify("--repair").found} == {LEAST}
     assert stored.verify().found == {}
     for table, column in (("emissions", "run_id"), ("emission_hours", "run_id"), ("run_sums", "run_id"), ("runs", "id")):
-        stored.database.query(f"delete from {table} where {column} = %s", least)
+        stored.database.query(f"delete from {table} where {column} = %s", LEAST)
+
+
+MANY_ROWS = {
+    "emissions": """insert into emissions (run_id, timestamp, id, duration)
+                    select run::uuid, timestamptz '2026-01-01' + n * interval '1 s', gen_random_uuid(), 1""",
+    "emission_hours": "insert into emission_hours select run::uuid, timestamptz '2020-01-01' + n * interval '1 hour', "
+                      + ", ".join("1" for _ in [*SUMS, *MEANS, *COUNTS])}
+
+
+@pytest.mark.parametrize("table", MANY_ROWS)
+def test_a_chunk_ends_where_a_hundred_thousand_are_reached(new_database, table):
+    """Whatever it is full of: here of what belongs to no run."""
+    database = new_database()
+    runs = sorted(str(uuid.uuid4()) for _ in range(4))
+    database.query(f"{MANY_ROWS[table]} from unnest(%s) run, generate_series(1, 40000) n", runs)
+    text, names = statements.compiled("sums_verify")
+    database.query(f"prepare compare as {text}")
+    chunks, after = [], None
+    while not chunks or chunks[-1]:
+        values = {"runs": 100, "after": after}
+        rows = database.query("execute compare (%s, %s)", *(values[name] for name in names))
+        chunks.append(sorted({run for run, *_ in rows}))
+        after = max(chunks[-1], default=None)
+    assert chunks == [[LEAST, *runs[:3]], runs[3:], []]
 
 
 def test_the_migration_fills_the_tables(carbond_binary, new_database):
