@@ -1,5 +1,6 @@
 #include "api/validate.h"
 
+#include "base/email.h"
 #include "base/json.h"
 #include "base/timestamp.h"
 
@@ -119,15 +120,10 @@ static bool check_length(const struct checking *checking, const char *text) {
     return true;
 }
 
-static bool looks_like_email(const char *text) {
-    const char *at = strchr(text, '@');
-    return at && at != text && at[1] && !strchr(at + 1, '@');
-}
-
 static void check_text(const struct checking *checking, const char *text) {
     if (!check_length(checking, text))
         return;
-    if (checking->member->type == MEMBER_EMAIL && !looks_like_email(text)) {
+    if (checking->member->type == MEMBER_EMAIL && !email_is_plausible(text)) {
         fault(checking, "email", "Input should be an e-mail address");
         return;
     }

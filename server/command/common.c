@@ -1,3 +1,4 @@
+#include "base/email.h"
 #include "base/id.h"
 #include "command/command.h"
 #include "db/migrate.h"
@@ -96,8 +97,7 @@ bool command_is_id(const char *option, const char *text) {
 }
 
 bool command_is_email(const char *option, const char *text) {
-    const char *at = strchr(text, '@');
-    if (at && at != text && at[1] && !strchr(at + 1, '@'))
+    if (email_is_plausible(text))
         return true;
     fprintf(stderr, "carbond: --%s should be an e-mail address\n", option);
     return false;

@@ -10,7 +10,8 @@ import pytest
 import harness
 
 WRONG_TYPES = {
-    "string": [7, True, [], {}], "email": [7, "no at sign", "@x", "x@", "a@b@c"], "uuid": [7, "", "not-a-uuid", "f" * 32],
+    "string": [7, True, [], {}], "uuid": [7, "", "not-a-uuid", "f" * 32],
+    "email": [7, "no at sign", "@x", "x@", "a@b@c", "a b@c", " a@b", "a@b ", "a@\nb", "a\u007f@b"],
     "timestamp": [7, "", "yesterday", "0000-01-01T00:00:00Z", "99999-01-01T00:00:00Z", "2026-02-30T00:00:00Z",
                   "2026-11-23T25:00:00Z", "2026-11-23T18:00:00Zx"],
     "number": ["7", True, [], {}], "integer": ["7", 7.5, True, 1e300], "boolean": [0, 1, "true", []],
