@@ -6,61 +6,38 @@ import pathlib
 import shutil
 import struct
 import tempfile
-import threading
+
+import proxy
 
 
-class Rewriter:
+class Rewriter(proxy.Proxy):
     """A context manager. `url` is what a server connects to, `replace` the statements to be replaced (text for text), and
     `seen` the texts that came by. The server must send each statement anew: --prepared-statements false."""
 
     def __init__(self, cluster, database):
+        super().__init__()
         self.replace, self.seen = {}, set()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="carbond-test-", dir="/tmp"))
         self.url = f"postgresql://carbond@/{database}?host={self.directory}"
         self._target = cluster.directory / ".s.PGSQL.5432"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._tasks = set()
-
-    def __enter__(self):
-        self._thread.start()
-        self._call(self._start())
-        return self
 
     def __exit__(self, *_):
-        self._call(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        super().__exit__()
         shutil.rmtree(self.directory)
 
-    def _call(self, coroutine):
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+    async def _listen(self, serve):
+        return await asyncio.start_unix_server(serve, self.directory / ".s.PGSQL.5432")
 
-    async def _start(self):
-        self._listener = await asyncio.start_unix_server(self._serve, self.directory / ".s.PGSQL.5432")
+    async def _connect(self):
+        return await asyncio.open_unix_connection(self._target)
 
-    async def _stop(self):
-        self._listener.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader, writer):
-        task = asyncio.current_task()
-        self._tasks.add(task)
-        other = None
-        try:
-            there, other = await asyncio.open_unix_connection(self._target)
-            ways = [asyncio.ensure_future(way) for way in (self._to_database(reader, other), self._to_server(there, writer))]
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
-        finally:
-            self._tasks.discard(task)
-            for end in filter(None, (writer, other)):
-                end.transport.abort()
+    async def _carry_both(self, reader, writer, there, other):
+        """Until either way has ended."""
+        ways = [asyncio.ensure_future(way) for way in (self._to_database(reader, other), self._to_server(there, writer))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
 
     @staticmethod
     async def _to_server(reader, writer):
