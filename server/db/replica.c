@@ -81,6 +81,15 @@ static bool pass_row(void *context, const struct db_row *row) {
     return passing->handler(passing->context, row);
 }
 
+/* A value that PostgreSQL refuses says nothing of the replica. */
+static void note_failure(const struct replica_reader *reader, const struct db_statement *statement,
+                         enum db_outcome outcome) {
+    const char *reason = db_message(reader->copy);
+    log_warn("the replica did not answer", "statement", statement->name, "reason", reason);
+    if (outcome == DB_AWAY)
+        note_use(reader->replica, reason);
+}
+
 bool replica_query(const struct replica_reader *reader, const struct db_statement *statement,
                    const char *const *values, db_row_handler *handler, void *context,
                    enum db_outcome *outcome) {
@@ -92,8 +101,7 @@ bool replica_query(const struct replica_reader *reader, const struct db_statemen
         db_keep_session(reader->copy, false);
         answered = *outcome == DB_OK || passing.any;
         if (!answered)
-            log_warn("the replica did not answer", "statement", statement->name, "reason",
-                     db_message(reader->copy));
+            note_failure(reader, statement, *outcome);
     }
     metric_count(answered ? &replica_metrics.answered : &replica_metrics.left, 1);
     return answered;

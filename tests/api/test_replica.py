@@ -246,6 +246,7 @@ def test_a_statement_that_it_cancels(world, database, copy):
         database.query("drop table scratch")
     answers_again(world, lambda: tree.client.get(path))
     assert 'statement=organization_projects reason="canceling statement due to conflict with recovery"' in world.server.log()
+    assert 'the replica is not read from" reason="canceling statement due to conflict with recovery"' in world.server.log()
     assert "level=error" not in world.server.log() and answered(world, "primary") > 0
 
 
