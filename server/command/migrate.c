@@ -14,6 +14,7 @@ static void tell_event(enum migration_event event, const struct migration *migra
         break;
     case MIGRATION_FAILED: fprintf(stderr, "carbond: %s was not applied\n", migration->name); break;
     }
+    fflush(stdout); /* the next one may take long */
 }
 
 static enum db_outcome apply(const struct config *config, struct db *db, const char **problem) {

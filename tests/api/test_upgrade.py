@@ -5,6 +5,7 @@ import datetime
 import fractions
 import hashlib
 import math
+import select
 import socket
 import subprocess
 import threading
@@ -347,6 +348,7 @@ def test_a_migration_waits_for_a_lock_and_holds_nobody_up(reader, carbond_binary
         process = subprocess.Popen([str(NEXT), "migrate", "--database-url", database.url], stderr=subprocess.PIPE,
                                    stdout=subprocess.PIPE, text=True, env=harness.clean_environment())
         assert "trying again" in process.stderr.readline()
+        assert select.select([process.stdout], [], [], 0)[0], "what has been applied is told by then"
         for _ in range(5):
             tree.client.get(f"/runs/{tree.run['id']}")
             tree.world.emission(tree.admin, tree.run)
