@@ -9,12 +9,21 @@
 -- Before the watermark there are no emissions left to compare with. Hours there are taken for right, and the totals of a run
 -- should be what they and its emissions add up to; when its first emission was, only the totals know.
 --
+-- How far that is, the totals know, if they are right; then few rows are left to be counted. Without them the planner, which
+-- does not know that either, would sort all that follow, for each chunk anew.
+--
 -- The tables are read from the first run of the chunk to the last, a range of their primary keys: were each run looked up
 -- by itself, the planner would take a partition of a single run for one that each run fills.
 with start (run_id) as (
     select coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+), counted as (
+    select run_id, sum(emissions_count) over (order by run_id) as emissions
+      from (select run_id, emissions_count from run_sums
+             where run_id > (select run_id from start) order by run_id limit :runs::integer) s
 ), enough_runs (run_id) as materialized (
-    select coalesce((select id from runs where id > (select run_id from start) order by id offset :runs::integer - 1 limit 1),
+    select coalesce(least((select id from runs where id > (select run_id from start)
+                            order by id offset :runs::integer - 1 limit 1),
+                          (select run_id from counted where emissions >= 100000 order by run_id limit 1)),
                     'ffffffff-ffff-ffff-ffff-ffffffffffff')
 ), stop (run_id) as materialized (
     (select run_id from emissions
