@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum kind {
     TEXT,
@@ -210,7 +211,8 @@ static const struct option_row options[] = {
 
 /* clang-format on */
 
-enum { OPTION_COUNT = sizeof options / sizeof options[0], HIGHEST_PORT = 65535 };
+#define VARIABLE_PREFIX "CARBOND_"
+enum { OPTION_COUNT = sizeof options / sizeof options[0], HIGHEST_PORT = 65535, VARIABLE_SIZE = 64 };
 
 static char problem[256];
 
@@ -342,13 +344,38 @@ static const char *variable(const char *name) {
     return value && *value ? value : NULL;
 }
 
-static const char *environment_value(const struct option_row *option) {
-    char name[64] = "CARBOND_";
-    size_t used = strlen(name);
+/* --drain-delay is CARBOND_DRAIN_DELAY. */
+static void write_variable(const struct option_row *option, char name[VARIABLE_SIZE]) {
+    size_t used = (size_t)snprintf(name, VARIABLE_SIZE, VARIABLE_PREFIX);
     for (const char *c = option->name; *c; c++)
         name[used++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+    name[used] = '\0';
+}
+
+static const char *environment_value(const struct option_row *option) {
+    char name[VARIABLE_SIZE];
+    write_variable(option, name);
     const char *value = variable(name);
     return value || strcmp(option->name, "database-url") != 0 ? value : variable("DATABASE_URL");
+}
+
+static bool is_option(const char *variable) {
+    char name[VARIABLE_SIZE];
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        write_variable(&options[i], name);
+        if (options[i].environment && strcmp(name, variable) == 0)
+            return true;
+    }
+    return false;
+}
+
+void config_unknown_variables(void (*tell)(const char *name)) {
+    char name[2 * VARIABLE_SIZE];
+    for (char **entry = environ; *entry; entry++) {
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(*entry, "="), *entry);
+        if (strncmp(name, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) == 0 && !is_option(name))
+            tell(name);
+    }
 }
 
 static const char *set_from_elsewhere(struct config *config, const struct option_row *option) {

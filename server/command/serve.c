@@ -23,6 +23,10 @@ static bool schema_fits(const struct service *service) {
     return false;
 }
 
+static void warn_of_variable(const char *name) {
+    log_warn("no option has this name", "variable", name);
+}
+
 static int serve(struct service *service, const struct config *config) {
     int status = prepare_database(config);
     if (status != EXIT_DONE)
@@ -42,6 +46,7 @@ int command_serve(const struct config *config) {
     struct service service = {0};
     int status = EXIT_USAGE;
     if (service_configure(&service, config)) {
+        config_unknown_variables(warn_of_variable);
         signals_block();
         status = serve(&service, config);
     }

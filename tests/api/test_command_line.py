@@ -237,3 +237,13 @@ def test_options_of_the_url_are_kept(carbond_binary, new_database):
                            database.cluster.url(database.name) + "&options=-c%20default_transaction_read_only%3Don")
     assert done.returncode != 0 and "read-only" in done.stderr
     assert database.value("select count(*) from users") == 0
+
+
+def test_a_misspelt_variable_is_told(carbond_binary):
+    """Its name alone: its value may be a secret. That of an option is not told."""
+    nowhere = "postgresql:///carbond?host=/nonexistent"
+    done = harness.command(carbond_binary, "serve", "--database-url", nowhere, "--migrate", "true", "--database-wait", "0",
+                           environment={"CARBOND_TRUSTED_PROXIES": "no secret", "CARBOND_WORKERS": "3"})
+    told = {harness.logged(line, "variable") for line in done.stderr.splitlines() if "no option has this name" in line}
+    assert told - {"CARBOND_BINARY"} == {"CARBOND_TRUSTED_PROXIES"}, done.stderr  # the former is these tests' own
+    assert "no secret" not in done.stderr and done.returncode == 3
