@@ -17,21 +17,32 @@ static void tell(enum migration_event event, const struct migration *migration) 
     }
 }
 
+/* A signal comes once. There is one thread as yet. */
+static bool ended;
+
+static bool end_within(int milliseconds) {
+    ended = ended || signals_end_within(milliseconds);
+    return ended;
+}
+
 /* May be done again from its start, whatever was done before the database went away. */
-static enum db_outcome prepare(const struct config *config, struct db *db, const char **problem) {
-    const struct migrate_settings settings = {.lock_wait = config->lock_wait, .tell = tell};
+static enum db_outcome prepare(const struct config *config, struct db *db, struct first_admin *first,
+                               const char **problem) {
+    const struct migrate_settings settings = {
+        .lock_wait = config->lock_wait, .tell = tell, .end_within = end_within};
     enum db_outcome outcome = DB_OK;
     *problem = NULL;
     if (config->migrate)
         outcome = migrate(db, &settings, problem);
-    if (outcome == DB_OK && config->first_admin)
-        outcome = first_admin_make(db, config->first_admin);
+    if (outcome == DB_OK && first->email)
+        outcome = first_admin_make(db, first);
     return outcome;
 }
 
 int prepare_database(const struct config *config) {
     /* No timeout: a migration of large tables takes as long as it takes. */
     const struct db_settings settings = {.url = config->database_url};
+    struct first_admin first = {.email = config->first_admin};
     const char *problem = NULL;
     if (!config->migrate && !config->first_admin)
         return EXIT_DONE;
@@ -39,12 +50,17 @@ int prepare_database(const struct config *config) {
         return EXIT_USAGE;
     struct db *db = db_new(&settings);
     if (!db)
-        return command_outcome(DB_FAILED, "out of memory");
+        return command_no_memory();
     int64_t deadline = clock_monotonic() + (int64_t)config->database_wait * SECOND;
-    enum db_outcome outcome = prepare(config, db, &problem);
-    while (outcome == DB_AWAY && clock_monotonic() < deadline && !signals_end_within(PAUSE))
-        outcome = prepare(config, db, &problem);
-    int status = command_outcome(outcome, problem ? problem : db_message(db));
+    enum db_outcome outcome = prepare(config, db, &first, &problem);
+    while (outcome == DB_AWAY && clock_monotonic() < deadline && !end_within(PAUSE))
+        outcome = prepare(config, db, &first, &problem);
+    first_admin_forget(&first);
+    int status = EXIT_DATABASE;
+    if (ended)
+        log_warn("asked to end before the database was ready");
+    else
+        status = command_outcome(outcome, problem ? problem : db_message(db));
     db_free(db);
     return status;
 }

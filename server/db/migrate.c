@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { LOCK_PAUSE = 1000, TURN_PAUSE = 100 }; /* milliseconds */
+
 int migrate_version_wanted(void) {
     int version = 0;
     for (const struct migration *m = migrations; m->version; m++)
@@ -101,18 +103,14 @@ enum db_outcome migrate_survey(struct db *db, migration_teller *tell, void *cont
 
 /* ---- applying */
 
-/* The advisory lock ends with the transaction: whoever waited for it finds the work done. It holds up nobody else and may
- * take as long as it takes; while other locks are waited for, whoever comes behind waits as well. That is given up before
- * deadlock_timeout (1 s): where servers and a migration wait for each other, it is the migration that gives way.
+/* While a lock of a table is waited for, whoever comes behind waits as well. That is given up before deadlock_timeout
+ * (1 s): where servers and a migration wait for each other, it is the migration that gives way.
  *
  * The table of migrations is no migration's: it must be there before the first. Older releases made it without its last
  * column, which is not even looked for by adding it, since that would lock out who reads the table. A database that was
  * made before its encoding was looked at goes on. */
-static enum db_outcome begin(struct db *db) {
-    return db_script(db, "begin isolation level read committed;"
-                         "set local lock_timeout = 0;"
-                         "select pg_advisory_xact_lock(hashtext('carbond migrations'));"
-                         "set local lock_timeout = '500ms';"
+static enum db_outcome make_records(struct db *db) {
+    return db_script(db, "set local lock_timeout = '500ms';"
                          "do $$ begin"
                          "    if to_regclass('schema_migrations') is null"
                          "       and current_setting('server_encoding') <> 'UTF8' then"
@@ -136,6 +134,17 @@ static enum db_outcome begin(struct db *db) {
                          "end $$");
 }
 
+/* The turn ends with the transaction: whoever waited for it finds the work done. */
+static enum db_outcome begin(struct db *db, bool *our_turn) {
+    char *turn = NULL;
+    enum db_outcome outcome = db_script(db, "begin isolation level read committed");
+    if (outcome == DB_OK)
+        outcome = db_query_text(db, &sql_schema_turn, NULL, &turn);
+    *our_turn = outcome == DB_OK && turn;
+    free(turn);
+    return *our_turn ? make_records(db) : outcome;
+}
+
 static enum db_outcome apply(struct db *db, const struct migration *migration) {
     char version[16], oldest_server[16];
     snprintf(version, sizeof version, "%d", migration->version);
@@ -150,7 +159,12 @@ static enum db_outcome apply(struct db *db, const struct migration *migration) {
     return outcome;
 }
 
-/* With the lock held: another process may have applied it meanwhile. */
+struct attempt {
+    bool our_turn; /* otherwise nothing was tried: another process migrates */
+    bool applied;
+};
+
+/* In our turn: another process may have applied it meanwhile. */
 static enum db_outcome step(struct db *db, const struct migration *migration, bool *applied,
                             const char **problem) {
     struct schema schema;
@@ -167,13 +181,13 @@ static enum db_outcome step(struct db *db, const struct migration *migration, bo
     return *applied ? apply(db, migration) : DB_OK;
 }
 
-static enum db_outcome attempt(struct db *db, const struct migration *migration, bool *applied,
+static enum db_outcome attempt(struct db *db, const struct migration *migration, struct attempt *attempt,
                                const char **problem) {
-    *applied = false;
-    enum db_outcome outcome = begin(db);
+    *attempt = (struct attempt){0};
     db_keep_session(db, true);
-    if (outcome == DB_OK)
-        outcome = step(db, migration, applied, problem);
+    enum db_outcome outcome = begin(db, &attempt->our_turn);
+    if (outcome == DB_OK && attempt->our_turn)
+        outcome = step(db, migration, &attempt->applied, problem);
     if (outcome == DB_OK)
         outcome = db_script(db, "commit");
     else
@@ -182,25 +196,38 @@ static enum db_outcome attempt(struct db *db, const struct migration *migration,
     return outcome;
 }
 
-/* Again and again, while it is nothing but a lock. */
+static bool end_within(const struct migrate_settings *settings, int milliseconds) {
+    const struct timespec pause = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000L};
+    if (settings->end_within)
+        return settings->end_within(milliseconds);
+    nanosleep(&pause, NULL);
+    return false;
+}
+
+/* Again and again, while it is nothing but a lock; and for as long as another process migrates. */
 static enum db_outcome attempt_patiently(struct db *db, const struct migration *migration,
                                          const struct migrate_settings *settings, const char **problem) {
     int64_t deadline = clock_monotonic() + (int64_t)settings->lock_wait * 1000 * 1000;
-    bool applied, told = false;
-    enum db_outcome outcome;
-    while ((outcome = attempt(db, migration, &applied, problem)) == DB_AWAY && db_was_locked_out(db)) {
-        if (clock_monotonic() >= deadline) {
+    bool told = false;
+    for (;;) {
+        struct attempt tried;
+        enum db_outcome outcome = attempt(db, migration, &tried, problem);
+        bool locked = outcome == DB_AWAY && db_was_locked_out(db),
+             waits = outcome == DB_OK && !tried.our_turn;
+        if (outcome == DB_OK && tried.applied)
+            settings->tell(MIGRATION_DONE, migration);
+        if (!locked && !waits)
+            return outcome;
+        if (locked && clock_monotonic() >= deadline) {
             *problem = MIGRATE_LOCKED;
             return DB_REFUSED;
         }
-        if (!told)
+        if (locked && !told)
             settings->tell(MIGRATION_WAITS, migration);
-        told = true;
-        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        told |= locked;
+        if (end_within(settings, locked ? LOCK_PAUSE : TURN_PAUSE))
+            return DB_AWAY;
     }
-    if (outcome == DB_OK && applied)
-        settings->tell(MIGRATION_DONE, migration);
-    return outcome;
 }
 
 enum db_outcome migrate(struct db *db, const struct migrate_settings *settings, const char **problem) {

@@ -65,6 +65,8 @@ enum migration_event {
 struct migrate_settings {
     int lock_wait; /* seconds in which a migration is tried again while others hold a lock that it needs */
     void (*tell)(enum migration_event event, const struct migration *migration);
+    /* Waits for so many milliseconds; true if it is time to end: then migrate answers DB_AWAY. NULL: it never is. */
+    bool (*end_within)(int milliseconds);
 };
 
 /* Applies what is missing, each migration in a transaction of its own: it is applied and recorded, or nothing of it

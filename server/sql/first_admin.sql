@@ -1,4 +1,5 @@
 -- The first user, and all that a tracker needs; no row if there is a user, or somebody else is faster with the same address.
+-- Asked once more with the same token, it answers what it has made: the word of it may have been lost.
 with u as (
     insert into users (email, name, password_hash)
     select :email, 'Admin', :password_hash where {nobody_yet}
@@ -24,3 +25,9 @@ with u as (
     {record} 'project_token_created', p.organization_id, p.id, k.id, k.name, null, null from k, p
 )
 select o.id, p.id, e.id from o, p, e
+union all
+select p.organization_id, p.id, e.id
+  from project_tokens k
+  join projects p on p.id = k.project_id
+  join experiments e on e.project_id = p.id
+ where k.token_hash = :token_hash

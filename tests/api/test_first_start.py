@@ -156,6 +156,29 @@ def test_may_be_ended_while_it_waits(carbond_binary, own_cluster, own_database):
         assert end_of(process)[0] == 3
 
 
+@pytest.mark.parametrize("ends", (False, True))
+def test_another_migrates(carbond_binary, empty_database, ends):
+    """Its end is waited for, but for a signal."""
+    other = empty_database.cluster.connect(empty_database.name)
+    other.cursor().execute("select pg_advisory_lock(hashtext('carbond migrations'))")
+    process = serve(carbond_binary, empty_database, "--migrate", "true", "--lock-wait", "0")
+    try:
+        # Between two tries: each of them ends so.
+        harness.until(lambda: empty_database.value("select count(*) from pg_stat_activity "
+                                                   "where datname = current_database() and query = 'commit'"))
+        if ends:
+            process.send_signal(signal.SIGTERM)
+            status, errors = end_of(process)
+            assert status == 3 and "asked to end before" in errors
+        other.close()
+        if not ends:
+            read_until(process, "listening")
+    finally:
+        process.kill()
+        process.communicate()
+    assert empty_database.value("select to_regclass('runs') is null") == ends
+
+
 # -- a password in a file -----------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,15 @@
 """A session that ends between the last row of a statement and the word that it is committed: nobody knows then, and nobody may be
-told that it is."""
+told that it is, until it is found to be."""
 
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 
@@ -20,11 +22,11 @@ READY = b"Z\0\0\0\5I"  # at the end of an answer: what was sent at once is commi
 
 
 class Cutter:
-    """A proxy before PostgreSQL that ends a session with the next answer to a statement that stores emissions: all of it comes
-    but its end, and the end of the connection with it, as an error. The server stands still meanwhile, so that it meets all of
+    """A proxy before PostgreSQL that ends a session with the next answer to a `statement`: all of it comes but its end, and the end of the connection with it, as an error. The server stands still meanwhile, so that it meets all of
     this at once."""
 
     def __init__(self, cluster, database):
+        self.statement = b"insert into emissions"
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="carbond-test-", dir="/tmp"))
         self.url = f"postgresql://carbond@/{database}?host={self.directory}"
         self.target = str(cluster.directory / ".s.PGSQL.5432")
@@ -65,15 +67,15 @@ class Cutter:
         something unread resets the connection."""
         size = client.recv(4, socket.MSG_WAITALL)
         database.sendall(size + client.recv(struct.unpack("!i", size)[0] - 4, socket.MSG_WAITALL))
-        stores = False
+        meant = False
         while len(head := client.recv(5, socket.MSG_WAITALL | socket.MSG_PEEK)) == 5:
             kind, size = struct.unpack("!ci", head)
-            if kind == b"S" and stores and self.victim:
+            if kind == b"S" and meant and self.victim:
                 due.set()
                 return database.sendall(head)
             message = client.recv(size + 1, socket.MSG_WAITALL)
             if kind == b"P":
-                stores = b"insert into emissions" in message
+                meant = self.statement in message
             database.sendall(message)
 
     def _to_server(self, client, database, due):
@@ -120,3 +122,26 @@ def test_a_commit_of_which_nobody_knows(carbond_binary, database, jwt_key_file):
         assert tree.client.post("/emissions/batch", batch, 200).json()["duplicates"] == 10000
         assert database.cutter.happened.wait(harness.patience(10))
         assert "database is away" in server.log() and "database is back" in server.log()
+
+
+def test_a_first_admin_of_whom_nobody_knows(carbond_binary, database):
+    """Is not made twice, and told with a password that counts."""
+    database.cutter.statement = b"insert into users"
+    process = subprocess.Popen([str(carbond_binary), "serve", "--database-url", database.url, "--listen", "127.0.0.1:0",
+                                "--metrics-listen", "127.0.0.1:0", "--first-admin", "ada@example.org"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=harness.clean_environment())
+    try:
+        database.cutter.victim = process.pid
+        harness.until(lambda: "listening" in process.stderr.readline())
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=harness.patience(60))
+    finally:
+        process.kill()
+    assert database.cutter.happened.is_set()
+    password = re.search(r"ada@example.org with the password (\S+)\n", told)[1]
+    project = re.search(r"Project: (\S+)\n", told)[1]
+    assert told.count("First start") == 1
+    assert database.query("select email from users") == [("ada@example.org",)]
+    assert database.query("select id::text from projects") == [(project,)]
+    with harness.Server(carbond_binary, database) as server:
+        harness.Client(server).post("/authenticate", {"email": "ada@example.org", "password": password}, 200)

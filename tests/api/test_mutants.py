@@ -21,7 +21,7 @@ import tenants
 
 # Statements that no request to this server runs, and why.
 NOT_ASKED = {
-    **dict.fromkeys(("citus_exists", "citus_steps", "schema_exists", "schema_record", "schema_state"), "of migrations"),
+    **dict.fromkeys(("citus_exists", "citus_steps", "schema_exists", "schema_record", "schema_state", "schema_turn"), "of migrations"),
     **dict.fromkeys(("audit_list", "sums_rebuild", "sums_verify", "token_revoke", "user_by_email", "user_set_password"),
                     "at the command line, for nobody"),
     **dict.fromkeys(("partition_count", "partition_make", "purge_project", "purge_runs", "purge_rest", "purge_end",

@@ -47,7 +47,7 @@ DIRECT = {
     # For whoever reads /metrics, if the operator wants it told there.
     "project_totals": {"live_run_sums", "live_projects", "organizations"},
     # Whether there is anybody, before the first admin is made.
-    "users_missing": {"users"}, "first_admin": {"users"},
+    "users_missing": {"users"}, "first_admin": {"users", "project_tokens", "projects", "experiments"},
     # Reads no row.
     "writable": {"organizations"},
     "citus_exists": {"pg_extension"},
