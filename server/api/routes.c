@@ -179,6 +179,7 @@ struct http_route *api_http_routes(void) {
             .try_at_once = api_routes[i].try_at_once,
             .handle = call_handle,
             .data = &api_routes[i],
+            .probe = api_routes[i].class == CLASS_PROBE,
         };
     return routes;
 }

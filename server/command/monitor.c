@@ -56,8 +56,12 @@ static void reply_alive(struct http_request *request, void *context) {
 }
 
 static const struct http_route routes[] = {
-    {.method = "GET", .pattern = "/metrics", .lane = HTTP_LANE_INLINE, .handle = reply_metrics},
-    {.method = "GET", .pattern = "/healthz", .lane = HTTP_LANE_INLINE, .handle = reply_alive},
+    {.method = "GET",
+     .pattern = "/metrics",
+     .lane = HTTP_LANE_INLINE,
+     .handle = reply_metrics,
+     .probe = true},
+    {.method = "GET", .pattern = "/healthz", .lane = HTTP_LANE_INLINE, .handle = reply_alive, .probe = true},
 };
 
 /* ---- start and end */

@@ -414,14 +414,17 @@ static void log_path(const struct http_url *url, char *out, size_t room) {
 }
 
 static void log_access(const struct http_request *request, int64_t took) {
-    if (!log_enabled(LOG_LEVEL_INFO))
+    const struct http_route *route = request->match.route;
+    bool is_routine = route && route->probe && request->sent_status == MHD_HTTP_OK;
+    enum log_level level = is_routine ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    if (!log_enabled(level))
         return;
     char path[256], milliseconds[32];
     log_path(&request->url, path, sizeof path);
     snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)took / 1000);
-    log_info("request", "method", logged(request->method), "path", path, "route",
-             request->match.route ? request->match.route->pattern : NULL, "status",
-             log_number(request->sent_status).text, "ms", milliseconds, "client", request->client->text);
+    log_write(level, "request", "method", logged(request->method), "path", path, "route",
+              route ? route->pattern : NULL, "status", log_number(request->sent_status).text, "ms",
+              milliseconds, "client", request->client->text, (const char *)0);
 }
 
 /* A request without a method never had its headers read. */

@@ -35,6 +35,7 @@ struct http_route {
     /* Runs on a thread of the lane, whose context it gets, and leaves a reply in the request. */
     void (*handle)(struct http_request *request, void *context);
     const void *data; /* for the handler */
+    bool probe;       /* supervisors ask it again and again: in the log, a 200 of it is for debugging */
 };
 
 enum { HTTP_CAPTURES = 3 };

@@ -203,6 +203,20 @@ def test_deleted_rows_go_in_the_background(carbond_binary, new_database, jwt_key
         tree.client.get(f"/organizations/{tree.organization['id']}")
 
 
+def test_probes_are_logged_when_they_fail(carbond_binary, cluster, database):
+    """Or for debugging: supervisors ask them again and again."""
+    with harness.Server(carbond_binary, database) as server:
+        for path in ("/healthz", "/readyz", "/openapi.yaml"):
+            harness.Client(server).get(path)
+        harness.until(lambda: "path=/openapi.yaml" in server.log())
+        assert "path=/healthz" not in server.log() and "path=/readyz" not in server.log()
+    with harness.Server(carbond_binary, database, "--log-level", "debug") as server:
+        harness.Client(server).get("/healthz")
+        harness.until(lambda: "path=/healthz" in server.log())
+    with harness.Server(carbond_binary, harness.Database(cluster, "no_such_database"), ready=503) as server:
+        harness.until(lambda: "path=/readyz" in server.log())
+
+
 def test_log(carbond_binary, database, jwt_key_file):
     for form in ("logfmt", "json"):
         with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--log-format", form) as server:
@@ -210,8 +224,8 @@ def test_log(carbond_binary, database, jwt_key_file):
             tree = harness.Tree(world)
             token = world.project_token(tree.admin, tree.project)["token"]
             # A line is written when its request is over, which its client does not wait for.
-            world.nobody.get("/healthz")
-            harness.until(lambda: "/healthz" in server.log())
+            world.nobody.get("/openapi.yaml")
+            harness.until(lambda: "/openapi.yaml" in server.log())
             before = len(server.log_lines())
             world.client(token=token).get("/runs")
             world.client(url_token=token).post("/emission", harness.emission_body(tree.run["id"]))
@@ -233,8 +247,8 @@ def test_log(carbond_binary, database, jwt_key_file):
 
 def test_log_level(carbond_binary, database):
     with harness.Server(carbond_binary, database, environment={"CARBOND_LOG_LEVEL": "info"}) as server:
-        harness.Client(server).get("/")
-        assert "msg=request" in server.log()
+        harness.Client(server).get("/openapi.yaml")
+        harness.until(lambda: "msg=request" in server.log())
 
 
 def test_many_clients_at_once(world):

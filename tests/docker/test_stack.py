@@ -190,10 +190,10 @@ def test_a_replica_is_killed(stack, first):
 
 def test_clients_have_their_own_addresses(stack):
     """carbond believes the proxy, and nobody else."""
-    stack.get("/healthz", url=stack.proxy, **{"X-Forwarded-For": "198.51.100.7"})
-    stack.get("/healthz", **{"X-Forwarded-For": "198.51.100.7"})
+    stack.get("/openapi.yaml", url=stack.proxy, **{"X-Forwarded-For": "198.51.100.7"})
+    stack.get("/openapi.yaml", **{"X-Forwarded-For": "198.51.100.7"})
     logs = "".join(engine.run("docker", "logs", stack.container(service)).stderr for service in ("carbond", "carbond-2"))
-    clients = {line.split("client=")[1].split()[0] for line in logs.splitlines() if "path=/healthz" in line}
+    clients = {line.split("client=")[1].split()[0] for line in logs.splitlines() if "path=/openapi.yaml" in line}
     host = next(ipaddress.ip_network(stack.settings["SUBNET"]).hosts())
     assert not clients & {"198.51.100.7", stack.settings["PROXY_ADDRESS"]}, clients
     assert str(host) in clients, "as the manual says of a proxy on this machine"
