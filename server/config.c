@@ -212,7 +212,12 @@ static const struct option_row options[] = {
 /* clang-format on */
 
 #define VARIABLE_PREFIX "CARBOND_"
-enum { OPTION_COUNT = sizeof options / sizeof options[0], HIGHEST_PORT = 65535, VARIABLE_SIZE = 64 };
+enum {
+    OPTION_COUNT = sizeof options / sizeof options[0],
+    HIGHEST_PORT = 65535,
+    LONGEST_HOST = 253,
+    VARIABLE_SIZE = 64
+};
 
 static char problem[256];
 
@@ -235,7 +240,7 @@ static bool is_choice(const char *choices, const char *value) {
 /* Whether there is such a host and whether the port is free shows when the server starts. */
 static bool is_address(const char *value) {
     const char *colon = strrchr(value, ':');
-    if (!colon || colon == value)
+    if (!colon || colon == value || colon - value > LONGEST_HOST)
         return false;
     size_t digits = strspn(colon + 1, "0123456789");
     return digits > 0 && digits <= 5 && !colon[1 + digits] && strtol(colon + 1, NULL, 10) <= HIGHEST_PORT;
@@ -352,11 +357,15 @@ static void write_variable(const struct option_row *option, char name[VARIABLE_S
     name[used] = '\0';
 }
 
+static bool is_database_url(const struct option_row *option) {
+    return strcmp(option->name, "database-url") == 0;
+}
+
 static const char *environment_value(const struct option_row *option) {
     char name[VARIABLE_SIZE];
     write_variable(option, name);
     const char *value = variable(name);
-    return value || strcmp(option->name, "database-url") != 0 ? value : variable("DATABASE_URL");
+    return value || !is_database_url(option) ? value : variable("DATABASE_URL");
 }
 
 static bool is_option(const char *variable) {
@@ -488,6 +497,21 @@ static const char *shown_value(const struct option_row *option) {
     return option->value;
 }
 
+static void tell_variables(const struct option_row *const *rows, size_t count, FILE *out) {
+    const char *before = "\nThese can be set in the environment: ";
+    char name[VARIABLE_SIZE];
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i]->environment)
+            continue;
+        write_variable(rows[i], name);
+        fprintf(out, "%s--%s is %s%s", before, rows[i]->name, name,
+                is_database_url(rows[i]) ? " or DATABASE_URL" : "");
+        before = ",\n";
+    }
+    if (*before == ',')
+        fprintf(out, ".\n");
+}
+
 void config_help(unsigned command, FILE *out) {
     const struct option_row *rows[OPTION_COUNT];
     size_t count = rows_of(command, rows);
@@ -509,13 +533,6 @@ void config_help(unsigned command, FILE *out) {
             "connection is\n"
             "disturbed, and what cannot be used leaves what was before. (When the terminal is gone, it "
             "ends.)\n");
-    else if (command & DATABASE)
-        fprintf(
-            out,
-            "\nThese can be set in the environment: --database-url is CARBOND_DATABASE_URL or DATABASE_URL,\n"
-            "--database-password-file is CARBOND_DATABASE_PASSWORD_FILE.\n");
-    else if (command & CONFIG_HEALTH)
-        fprintf(
-            out,
-            "\nThese can be set in the environment, as for the server: CARBOND_LISTEN, CARBOND_TLS_CERT.\n");
+    else
+        tell_variables(rows, count, out);
 }

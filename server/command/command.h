@@ -38,6 +38,9 @@ int command_version(const struct config *config);
 /* Says what went wrong on standard error; EXIT_DONE for DB_OK. */
 int command_outcome(enum db_outcome outcome, const char *message);
 
+/* Says that there is no memory. */
+int command_no_memory(void);
+
 /* The database, for db_free; the settings must live as long. Not EXIT_DONE, with a word on standard error, if it is away or
  * its schema does not fit this binary. */
 int command_open(const struct db_settings *settings, struct db **db);

@@ -20,6 +20,11 @@ int command_outcome(enum db_outcome outcome, const char *message) {
     return EXIT_FAILED;
 }
 
+int command_no_memory(void) {
+    fprintf(stderr, "carbond: out of memory\n");
+    return EXIT_FAILED;
+}
+
 static int check_schema(struct db *db) {
     struct schema schema;
     enum db_outcome outcome = migrate_schema(db, &schema);
@@ -33,7 +38,7 @@ static int check_schema(struct db *db) {
 
 int command_open(const struct db_settings *settings, struct db **db) {
     *db = db_new(settings);
-    int status = *db ? check_schema(*db) : command_outcome(DB_FAILED, "out of memory");
+    int status = *db ? check_schema(*db) : command_no_memory();
     if (status == EXIT_DONE)
         return status;
     db_free(*db);

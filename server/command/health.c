@@ -38,10 +38,8 @@ int command_health(const struct config *config) {
     char url[URL_SIZE];
     struct buffer answer = {0};
     CURL *curl = curl_easy_init();
-    if (!curl) {
-        fprintf(stderr, "carbond: out of memory\n");
-        return EXIT_FAILED;
-    }
+    if (!curl)
+        return command_no_memory();
     snprintf(url, sizeof url, "%s://%s/readyz", config->tls_cert ? "https" : "http", config->listen);
     ask(curl, url, &answer);
     int status = tell(curl, curl_easy_perform(curl), &answer);

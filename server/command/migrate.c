@@ -96,7 +96,7 @@ int command_migrate(const struct config *config) {
     const char *problem = NULL;
     struct db *db = db_new(&settings);
     if (!db)
-        return command_outcome(DB_FAILED, "out of memory");
+        return command_no_memory();
     enum db_outcome outcome = work(config, db, &pending, &problem);
     int status = command_outcome(outcome, problem ? problem : db_message(db));
     db_free(db);

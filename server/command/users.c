@@ -18,8 +18,7 @@ static int read_password(char hash[PASSWORD_HASH_SIZE]) {
     }
     if (password_hash(line, hash))
         return EXIT_DONE;
-    fprintf(stderr, "carbond: out of memory\n");
-    return EXIT_FAILED;
+    return command_no_memory();
 }
 
 int command_user_add(const struct config *config) {

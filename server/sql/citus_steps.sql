@@ -3,7 +3,7 @@
 -- comes before them.
 with recursive tables as (
     select c.oid, c.relname from pg_class c
-     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+     where c.relnamespace = quote_ident(current_schema())::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
 ), depths (oid, depth) as (
     select oid, 0 from tables
     union all
@@ -34,7 +34,7 @@ with recursive tables as (
     -- What the machines call by themselves, of the columns that they have.
     select 4, 0, p.oid::regprocedure::text, format('select create_distributed_function(%L)', p.oid::regprocedure)
       from pg_proc p
-     where p.pronamespace = current_schema()::regnamespace and p.provolatile = 'i'
+     where p.pronamespace = quote_ident(current_schema())::regnamespace and p.provolatile = 'i'
        and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
 )
 select step from steps where exists (select from missing) order by phase, place, name

@@ -74,7 +74,6 @@ def moment(text):
 def clean_environment(**more):
     """This process's environment without what would configure carbond or libpq."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOND_", "PG")) and k != "DATABASE_URL"}
-    kept.update({k: v for k, v in os.environ.items() if k == "CARBOND_BINARY"})
     return {**kept, **tool.ENVIRONMENT, **more}
 
 
