@@ -134,10 +134,12 @@ static enum db_outcome make_records(struct db *db) {
                          "end $$");
 }
 
-/* The turn ends with the transaction: whoever waited for it finds the work done. */
+/* The turn ends with the transaction: whoever waited for it finds the work done. A new session may begin it, if the one of the
+ * last attempt is gone; none may go on with it. */
 static enum db_outcome begin(struct db *db, bool *our_turn) {
     char *turn = NULL;
     enum db_outcome outcome = db_script(db, "begin isolation level read committed");
+    db_keep_session(db, true);
     if (outcome == DB_OK)
         outcome = db_query_text(db, &sql_schema_turn, NULL, &turn);
     *our_turn = outcome == DB_OK && turn;
@@ -184,7 +186,6 @@ static enum db_outcome step(struct db *db, const struct migration *migration, bo
 static enum db_outcome attempt(struct db *db, const struct migration *migration, struct attempt *attempt,
                                const char **problem) {
     *attempt = (struct attempt){0};
-    db_keep_session(db, true);
     enum db_outcome outcome = begin(db, &attempt->our_turn);
     if (outcome == DB_OK && attempt->our_turn)
         outcome = step(db, migration, &attempt->applied, problem);

@@ -358,6 +358,27 @@ def test_a_migration_waits_for_a_lock_and_holds_nobody_up(reader, carbond_binary
         assert tree.client.get(f"/runs/{tree.run['id']}/emissions").json()["total"] == 5
 
 
+def test_a_migration_waits_for_a_lock_of_the_records(new_database):
+    """The session in which a statement of ours was locked out is ended: the next try has one of its own."""
+    database = new_database()
+    other, locker = (database.cluster.connect(database.name) for _ in range(2))
+    other.cursor().execute("select pg_advisory_lock(hashtext('carbond migrations'))")
+    process = subprocess.Popen([str(NEXT), "migrate", "--database-url", database.url], stderr=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True, env=harness.clean_environment())
+    try:
+        # It has read the records by then, and tries for its turn.
+        harness.until(lambda: database.value("select count(*) from pg_stat_activity "
+                                             "where datname = current_database() and query = 'commit'"), 30)
+        locker.autocommit = False
+        locker.cursor().execute("lock table schema_migrations in access exclusive mode")
+        other.close()
+        harness.until(lambda: "trying again" in process.stderr.readline(), 30)
+        locker.close()
+        assert "_runs_beside_their_tree" in process.communicate(timeout=harness.patience(60))[0] and process.returncode == 0
+    finally:
+        process.kill()
+
+
 def test_a_database_that_is_current_is_not_locked(new_database, migrate):
     """Whatever others do with the table of migrations: a dump reads it for hours, and what waits behind it are servers."""
     database = new_database()
