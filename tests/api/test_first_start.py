@@ -165,7 +165,7 @@ def test_another_migrates(carbond_binary, empty_database, ends):
     try:
         # Between two tries: each of them ends so.
         harness.until(lambda: empty_database.value("select count(*) from pg_stat_activity "
-                                                   "where datname = current_database() and query = 'commit'"))
+                                                   "where datname = current_database() and query = 'commit'"), 30)
         if ends:
             process.send_signal(signal.SIGTERM)
             status, errors = end_of(process)

@@ -22,8 +22,8 @@ READY = b"Z\0\0\0\5I"  # at the end of an answer: what was sent at once is commi
 
 
 class Cutter:
-    """A proxy before PostgreSQL that ends a session with the next answer to a `statement`: all of it comes but its end, and the end of the connection with it, as an error. The server stands still meanwhile, so that it meets all of
-    this at once."""
+    """A proxy before PostgreSQL that ends a session with the next answer to a `statement`: all of it comes but its end, and the
+    end of the connection with it, as an error. The server stands still meanwhile, so that it meets all of this at once."""
 
     def __init__(self, cluster, database):
         self.statement = b"insert into emissions"
@@ -127,12 +127,14 @@ def test_a_commit_of_which_nobody_knows(carbond_binary, database, jwt_key_file):
 def test_a_first_admin_of_whom_nobody_knows(carbond_binary, database):
     """Is not made twice, and told with a password that counts."""
     database.cutter.statement = b"insert into users"
-    process = subprocess.Popen([str(carbond_binary), "serve", "--database-url", database.url, "--listen", "127.0.0.1:0",
+    wait = ("sh", "-c", 'read -r _ && exec "$@"', "sh")  # until the proxy knows whom to stop
+    process = subprocess.Popen([*wait, str(carbond_binary), "serve", "--database-url", database.url, "--listen", "127.0.0.1:0",
                                 "--metrics-listen", "127.0.0.1:0", "--first-admin", "ada@example.org"], text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=harness.clean_environment())
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=harness.clean_environment())
     try:
         database.cutter.victim = process.pid
-        harness.until(lambda: "listening" in process.stderr.readline())
+        print(file=process.stdin, flush=True)
+        harness.until(lambda: "listening" in process.stderr.readline(), 30)
         process.send_signal(signal.SIGTERM)
         told, _ = process.communicate(timeout=harness.patience(60))
     finally:
