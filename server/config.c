@@ -113,7 +113,7 @@ static const struct option_row options[] = {
      "wrong passwords for one account, from all addresses from which its owner has not signed in lately")},
     {"rate-credential", RATE_LIMIT(LIMIT_CREDENTIAL, "60/min", "tokens, sessions and JWTs that nobody holds, from one address")},
     {"log-level", CONFIG_SERVE, CHOICE, AT(log_level), .environment = true, .fallback = "info",
-     .choices = "error|warn|info|debug", .help = "info: a line for each request"},
+     .choices = "error|warn|info|debug", .help = "info: a line for each request, but of probes that find all well"},
     {"log-format", CONFIG_SERVE, CHOICE, AT(log_format), .environment = true, .fallback = "logfmt",
      .choices = "logfmt|json", .help = "how a line looks"},
     {"workers", CONFIG_SERVE, NUMBER, AT(workers), .environment = true, .fallback = "4", .minimum = 1, .maximum = 256,
