@@ -208,8 +208,8 @@ static bool end_within(const struct migrate_settings *settings, int milliseconds
 /* Again and again, while it is nothing but a lock; and for as long as another process migrates. */
 static enum db_outcome attempt_patiently(struct db *db, const struct migration *migration,
                                          const struct migrate_settings *settings, const char **problem) {
-    int64_t deadline = clock_monotonic() + (int64_t)settings->lock_wait * 1000 * 1000;
-    bool told = false;
+    const int64_t longest = (int64_t)settings->lock_wait * 1000 * 1000;
+    int64_t locked_since = 0;
     for (;;) {
         struct attempt tried;
         enum db_outcome outcome = attempt(db, migration, &tried, problem);
@@ -219,13 +219,15 @@ static enum db_outcome attempt_patiently(struct db *db, const struct migration *
             settings->tell(MIGRATION_DONE, migration);
         if (!locked && !waits)
             return outcome;
-        if (locked && clock_monotonic() >= deadline) {
+        bool first_time = locked && !locked_since;
+        if (first_time)
+            locked_since = clock_monotonic();
+        if (locked && clock_monotonic() - locked_since >= longest) {
             *problem = MIGRATE_LOCKED;
             return DB_REFUSED;
         }
-        if (locked && !told)
+        if (first_time)
             settings->tell(MIGRATION_WAITS, migration);
-        told |= locked;
         if (end_within(settings, locked ? LOCK_PAUSE : TURN_PAUSE))
             return DB_AWAY;
     }
