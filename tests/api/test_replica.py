@@ -80,6 +80,7 @@ class Asking:
         self.client = tree.world.client(bearer=harness.make_jwt(tree.admin.id))
         self.paths = (f"/projects/{tree.project['id']}/sums", f"/experiments/{tree.experiment['id']}/runs",
                       f"/runs/{tree.run['id']}/emissions", "/organizations")
+        self.may_fail = 0
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
@@ -101,7 +102,8 @@ class Asking:
     def __exit__(self, kind, *_):
         self.over.set()
         self.thread.join(60)
-        assert kind or not self.failures, self.failures[:3]
+        assert kind or len(self.failures) <= self.may_fail, self.failures[:3]
+        assert {status for status, _ in self.failures} <= {503}
 
 
 # -- what it answers ------------------------------------------------------------------------------------------------------
@@ -177,6 +179,8 @@ def test_a_replica_that_goes_and_comes(world, copy, end):
     tree = harness.Tree(world)
     answers_again(world, lambda: tree.client.get("/organizations"))
     with Asking(tree) as asking:
+        # Killed between an answer's row and its end, it has begun what cannot be begun anew.
+        asking.may_fail = 1 if end == "kill" else 0
         copy.close()
         getattr(copy.cluster, end)()
         asking.some_more()
