@@ -343,8 +343,8 @@ static int classify(const char *sqlstate) {
     return DB_FAILED;
 }
 
-/* A partition was being made while the row waited to go into the default one. PostgreSQL reports that as a constraint
- * violated, but of no name. */
+/* Somebody attached a partition by hand while the row waited to go into the default one (carbond waits until nobody does:
+ * migrations/0010_attach.sql). PostgreSQL reports that as a constraint violated, but of no name. */
 static bool missed_its_partition(const char *sqlstate, const PGresult *result) {
     return sqlstate && strcmp(sqlstate, "23514") == 0 && !PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 }

@@ -1,5 +1,5 @@
 /* Makes the partitions of emissions that are missing, one a step, the latest first (migrations/0004_partitions.sql
- * tells which, and how). A month without one loses nothing: its emissions are in the default partition meanwhile. */
+ * tells which, 0010_attach.sql how). A month without one loses nothing: its emissions are in the default partition meanwhile. */
 #include "base/log.h"
 #include "ingest/ingest_metrics.h"
 #include "statements.h"

@@ -193,9 +193,49 @@ def test_two_servers_make_each_once(carbond_binary, new_database):
         assert log.count("made a partition") == 26 and "has no partition" not in log
 
 
+@pytest.mark.parametrize("lock", ["emissions", "only emissions"], ids=["its-reader", "who-makes-out-its-partitions"])
+@pytest.mark.parametrize("rows", [0, 3])
+def test_attached_only_while_nobody_is_there(own, rows, lock):
+    """PostgreSQL does without. But a session that is just finding out which partitions there are misses the new one, goes on
+    so, and stores its emissions in the default partition, where readers of that month do not look."""
+    database, past = own.database, month(-24)
+    if rows:
+        insert(database, past, rows)
+    before = database.contents(), partitions(database)
+    other = database.cluster.connect(database.name)
+    other.autocommit = False
+    other.cursor().execute(f"lock table {lock} in access share mode")
+    assert not attempt(database, past)
+    assert (database.contents(), partitions(database)) == before
+    other.close()
+    harness.until(lambda: attempt(database, past))
+    assert database.value(f"select count(*) from {partition(past)}") == rows
+
+
+def test_who_comes_and_goes_is_not_given_way_to(own):
+    """All that is there at any moment is there for short: that is how a busy server looks."""
+    database, past, end = own.database, month(-24), threading.Event()
+
+    def come_and_go():
+        other = harness.Database(database.cluster, database.name)
+        while not end.is_set():
+            other.query("select count(*), pg_sleep(0.03) from emissions")
+        other.close()
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        guests = [pool.submit(come_and_go) for _ in range(3)]
+        try:
+            harness.until(lambda: database.value("select cardinality(emission_holders())") > 0)
+            harness.until(lambda: attempt(database, past), 30)
+        finally:
+            end.set()
+        for guest in guests:
+            guest.result()
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_who_waits_finds_the_partition(own, rows):
-    """A writer and a reader that came while it was being made, and set out to look in the default partition alone."""
+    """A writer and a reader that came while it was being made."""
     database, tree, past = own.database, harness.Tree(own), month(-24)
     for _ in range(rows):
         own.emission(tree.admin, tree.run, timestamp=past.isoformat())
@@ -214,6 +254,22 @@ def test_who_waits_finds_the_partition(own, rows):
     seen = {item["id"] for item in page["items"]}
     assert len(seen - {emission}) == rows
     assert where(database, emission) == partition(past)
+
+
+def test_who_waits_finds_a_partition_that_is_attached_by_hand(own):
+    """The writer set out to store into the default partition: PostgreSQL refuses that, and the server tries again."""
+    database, tree, past = own.database, harness.Tree(own), month(-24)
+    by_hand = database.cluster.connect(database.name)
+    by_hand.autocommit = False
+    with by_hand.cursor() as cursor, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        cursor.execute(f"create table {partition(past)} (like emissions including all)")
+        cursor.execute(f"alter table emissions attach partition {partition(past)} for values from (%s) to (%s)",
+                       (past, month(-23)))
+        written = pool.submit(tree.client.post, "/emissions", harness.emission_body(tree.run["id"], timestamp=past.isoformat()))
+        harness.until(lambda: waiting(database) == 1)
+        by_hand.commit()
+        assert where(database, written.result().json()) == partition(past)
+    by_hand.close()
 
 
 def waiting(database):
@@ -281,8 +337,8 @@ class SlowReader:
         self.connection.close()
 
 
-def longest_wait(client, bodies, meanwhile):
-    """Of an emission sent while that is going on."""
+def longest_wait(client, bodies, meanwhile, look=lambda: None):
+    """Of an emission sent while that is going on, with a look now and then."""
     waits = []
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         other = pool.submit(meanwhile)
@@ -290,6 +346,7 @@ def longest_wait(client, bodies, meanwhile):
             begun = time.monotonic()
             client.post("/emissions", next(bodies))
             waits.append(time.monotonic() - begun)
+            look()
         other.result()
     return max(waits)
 
@@ -319,7 +376,10 @@ def test_slow_reader_holds_up_no_emission(own, carbond_binary, moves):
             other.query("create table naive partition of emissions for values from ('2001-01-01') to ('2001-02-01')")
         other.close()
 
-    assert longest_wait(tree.client, bodies(), attempts) < 3
+    def nobody_waits():
+        assert waiting(database) == 0
+
+    assert longest_wait(tree.client, bodies(), attempts, nobody_waits) < 3
     assert longest_wait(tree.client, bodies(), naive) > 3
 
     with harness.Server(carbond_binary, database, "--partitions-ahead", "3") as server:

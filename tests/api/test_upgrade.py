@@ -237,6 +237,30 @@ def test_upgrade_from(version, database_at, migrate, carbond_binary, jwt_key_fil
         assert verdict_on(tracker, [harness.emission_body(run, id=str(uuid.uuid4())), again]) == (1, 1)
 
 
+def test_what_missed_its_partition_is_brought_there(database_at, migrate):
+    """A session that had not noticed a new partition went on storing emissions of that month in the default one."""
+    database = database_at(9)
+    first, run, other = BEGIN.replace(day=1, hour=0, minute=0, second=0, microsecond=0), str(uuid.uuid4()), str(uuid.uuid4())
+    elsewhere = first.replace(year=first.year - 1)
+    for moment, identity in ((first, run), (BEGIN, run), (BEGIN, other), (elsewhere, run)):
+        database.query("insert into emissions (run_id, timestamp, id, duration) values (%s, %s, %s, 1)", run, moment, identity)
+    # PostgreSQL takes it for granted that the default partition holds nothing of the month.
+    within = "timestamp is not null and timestamp >= '2025-10-01 00:00:00+00' and timestamp < '2025-11-01 00:00:00+00'"
+    database.query(f"alter table emissions_default add constraint none check (not ({within})) not valid")
+    database.query("update pg_constraint set convalidated = true where conname = 'none'")
+    database.query("create table emissions_2025_10 (like emissions including all)")
+    database.query("""alter table emissions attach partition emissions_2025_10
+                      for values from ('2025-10-01 00:00:00+00') to ('2025-11-01 00:00:00+00')""")
+    database.query("alter table emissions_default drop constraint none")
+    # One of them has been sent again.
+    database.query("insert into emissions (run_id, timestamp, id, duration) values (%s, %s, %s, 1)", run, BEGIN, run)
+    assert database.value("select count(*) from emissions") == 5
+    assert database.value("select count(*) from emissions where timestamp between %s and %s", first, BEGIN) == 1
+    migrate(database)
+    assert database.value("select count(*) from emissions where timestamp between %s and %s", first, BEGIN) == 3
+    assert database.query("select timestamp from emissions_default") == [(elsewhere,)]
+
+
 # -- a migration that cannot be applied ---------------------------------------------------------------------------------
 
 def relations(database):

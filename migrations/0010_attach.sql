@@ -1,0 +1,72 @@
+-- A partition is attached while nobody else is on emissions. Until now, one with no rows to move was attached beside readers
+-- and writers, since PostgreSQL allows that (SHARE UPDATE EXCLUSIVE). But a session that is just finding out which partitions
+-- there are does not notice (seen with PostgreSQL 15.18): until partitions change again it goes on without the new one, reads
+-- past it, and stores its emissions in the default partition, where readers of that month do not look.
+--
+-- Who can wait for whom now, step by step:
+--
+--   look who stays            none                                       nobody: one that stays for 100 ms or longer is
+--                                                                        given way to
+--   create table ... like     ACCESS SHARE on emissions                  nobody
+--   move the month's rows     ROW EXCLUSIVE on emissions_default         who sends one of these very rows again
+--   lock                      ACCESS EXCLUSIVE on emissions, and on      everybody: 100 ms at most while the first lock
+--                             emissions_default without waiting          itself waits, then until the end
+--   move what came meanwhile  (the same)
+--   attach                    (the same): it reads all of the default    hence the second kind of month in
+--                             partition and of the new one               missing_emission_partitions
+--
+-- The rows have been moved before, so the last steps take some milliseconds; with a million rows, a tenth of a second or two.
+-- Everything is one transaction: after a crash there is nothing to clean up.
+
+-- The other transactions that are on emissions right now.
+create function emission_holders() returns text[] language sql as $$
+    select coalesce(array_agg(virtualtransaction), '{}')
+      from pg_locks
+     where database = (select oid from pg_database where datname = current_database())
+       and relation = 'emissions'::regclass and granted and pid is distinct from pg_backend_pid()
+$$;
+
+-- Raises lock_not_available if one of them stays. Whoever waits for a lock makes all who come after wait as well.
+create function give_way_to_emission_holders() returns void language plpgsql as $$
+declare
+    holders constant text[] := emission_holders();
+begin
+    if holders = '{}' then
+        return;
+    end if;
+    perform pg_sleep(0.1);
+    if holders && emission_holders() then
+        raise lock_not_available using message = 'a transaction stays on the table emissions';
+    end if;
+end
+$$;
+
+-- Makes a month's partition. Answers how many rows moved into it; raises lock_not_available when somebody was in the way.
+create or replace function make_emission_partition(month timestamptz) returns bigint language plpgsql
+set timezone = 'UTC' set lock_timeout = '100ms' as $$
+declare
+    name text := emission_partition_name(month);
+    moved bigint;
+begin
+    perform give_way_to_emission_holders();
+    execute format('create table %I (like emissions including all)', name);
+    moved := move_strays(month);
+    lock table only emissions in access exclusive mode;
+    lock table emissions_default in access exclusive mode nowait;
+    moved := moved + move_strays(month);
+    execute format('alter table emissions attach partition %I for values from (%L) to (%L)',
+                   name, month, month_after(month));
+    return moved;
+end
+$$;
+
+drop function try_to_lock_emissions();
+
+-- What went into the default partition although its month has its own. That one has it already if it was sent again since:
+-- then the sums have counted it twice, and `carbond verify-sums --repair` puts them right.
+with misplaced as (
+    delete from emissions_default
+     where emission_partition_name(month_of(timestamp)) in (select name from emission_partitions)
+    returning *
+)
+insert into emissions select * from misplaced on conflict do nothing;
