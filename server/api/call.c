@@ -100,17 +100,17 @@ static bool refuse_kind(struct call *call) {
 
 /* ---- the database */
 
-enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
-                           void *context) {
+enum db_outcome call_query(struct call *call, const struct db_statement *statement,
+                           const struct db_taker *taker) {
     const char *values[DB_PARAMETERS];
     arguments_bind(&call->arguments, statement, values);
     enum db_outcome outcome;
     const struct replica_reader reader = {call->api->replica, call->copy, call->db};
-    if (call->copy && replica_query(&reader, statement, values, handler, context, &outcome))
+    if (call->copy && replica_query(&reader, statement, values, taker, &outcome))
         return outcome;
     do
-        outcome = db_query(call->db, statement, values, handler, context);
-    while (outcome == DB_AWAY && wait_for_database(call));
+        outcome = db_query(call->db, statement, values, taker->take, taker->context);
+    while (outcome == DB_AWAY && taker->forget(taker->context) && wait_for_database(call));
     return outcome;
 }
 
@@ -197,12 +197,19 @@ static bool take_one(void *context, const struct db_row *row) {
     return true;
 }
 
+static bool forget_one(void *context) {
+    struct one *one = context;
+    free(one->text);
+    *one = (struct one){.status = -1};
+    return true;
+}
+
 static enum db_outcome ask_one(struct call *call, struct one *one) {
+    const struct db_taker taker = {take_one, forget_one, one};
     enum db_outcome outcome = DB_FAILED;
     for (int attempt = 0; attempt < ASK_AGAIN; attempt++) {
-        free(one->text);
-        *one = (struct one){.status = -1};
-        outcome = call_query(call, call->route->statement, take_one, one);
+        forget_one(one);
+        outcome = call_query(call, call->route->statement, &taker);
         if (outcome != DB_OK || one->status != 0)
             break;
     }

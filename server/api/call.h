@@ -71,8 +71,8 @@ void call_reply_miss(struct call *call);
 
 /* Runs a statement with the call's arguments, on the replica if that will do; while the database is away, as long as the
  * route has patience. */
-enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
-                           void *context);
+enum db_outcome call_query(struct call *call, const struct db_statement *statement,
+                           const struct db_taker *taker);
 
 /* The same, for the first column of the first row. */
 enum db_outcome call_query_text(struct call *call, const struct db_statement *statement, char **value);

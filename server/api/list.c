@@ -70,6 +70,17 @@ static bool take_row(void *context, const struct db_row *row) {
     return !list->failed;
 }
 
+static bool forget_rows(void *context) {
+    struct list *list = context;
+    if (list->stream)
+        return false;
+    list->text.size = 0;
+    list->found = list->any = list->failed = false;
+    free(list->around);
+    list->around = NULL;
+    return true;
+}
+
 /* The request is not ours any more: only the stream is. */
 static void end_stream(struct list *list, bool well) {
     if (well)
@@ -97,7 +108,8 @@ static void end_whole(struct list *list, enum db_outcome outcome) {
 
 void list_answer(struct call *call) {
     struct list list = {.call = call};
-    enum db_outcome outcome = call_query(call, call->route->statement, take_row, &list);
+    const struct db_taker taker = {take_row, forget_rows, &list};
+    enum db_outcome outcome = call_query(call, call->route->statement, &taker);
     if (list.stream)
         end_stream(&list, outcome == DB_OK && !list.failed);
     else

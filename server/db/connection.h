@@ -44,10 +44,17 @@ struct db_row {
 /* Called for each row in turn; false stops the statement, which is no failure. */
 typedef bool db_row_handler(void *context, const struct db_row *row);
 
+/* Takes the rows of a statement that may have to be run anew, here or on another database. */
+struct db_taker {
+    db_row_handler *take;
+    bool (*forget)(void *context); /* the rows so far; false: they are out already */
+    void *context;
+};
+
 /* Runs one statement in a transaction of its own. `values` are texts in the order of its parameters, NULL for null.
  * Rows go to the handler one by one, as they arrive: no more than one is held in memory. When the outcome is not DB_OK,
  * nothing was stored; rows may have been handled before the failure. (DB_AWAY alone may hide a commit whose
- * acknowledgement was lost.) What fails by a conflict with other sessions (40xxx, or a partition that was being made for
+ * acknowledgement was lost.) What fails by a conflict with other sessions (40xxx, or a partition that was attached by hand for
  * its row) before its first row is tried again. */
 enum db_outcome db_query(struct db *db, const struct db_statement *statement, const char *const *values,
                          db_row_handler *handler, void *context);

@@ -69,18 +69,6 @@ static bool is_current(const struct replica_reader *reader) {
 
 /* ---- asking it */
 
-struct passing {
-    db_row_handler *handler;
-    void *context;
-    bool any;
-};
-
-static bool pass_row(void *context, const struct db_row *row) {
-    struct passing *passing = context;
-    passing->any = true;
-    return passing->handler(passing->context, row);
-}
-
 /* A value that PostgreSQL refuses says nothing of the replica. */
 static void note_failure(const struct replica_reader *reader, const struct db_statement *statement,
                          enum db_outcome outcome) {
@@ -91,17 +79,15 @@ static void note_failure(const struct replica_reader *reader, const struct db_st
 }
 
 bool replica_query(const struct replica_reader *reader, const struct db_statement *statement,
-                   const char *const *values, db_row_handler *handler, void *context,
-                   enum db_outcome *outcome) {
-    struct passing passing = {.handler = handler, .context = context};
+                   const char *const *values, const struct db_taker *taker, enum db_outcome *outcome) {
     bool answered = false;
     if (is_current(reader)) {
         db_keep_session(reader->copy, true); /* another may lead to another replica, which nobody has asked */
-        *outcome = db_query(reader->copy, statement, values, pass_row, &passing);
+        *outcome = db_query(reader->copy, statement, values, taker->take, taker->context);
         db_keep_session(reader->copy, false);
-        answered = *outcome == DB_OK || passing.any;
-        if (!answered)
+        if (*outcome != DB_OK)
             note_failure(reader, statement, *outcome);
+        answered = *outcome == DB_OK || !taker->forget(taker->context);
     }
     metric_count(answered ? &replica_metrics.answered : &replica_metrics.left, 1);
     return answered;

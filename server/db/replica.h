@@ -35,8 +35,7 @@ struct replica_reader {
     struct db *primary;
 };
 
-/* db_query on the replica. False: it is for the primary to answer, and no row was handled. Blocks as db_query does, and
+/* db_query on the replica. False: it is for the primary to answer, and no row is kept. Blocks as db_query does, and
  * before it at most some seconds: 2 to connect, 2 for the replica to tell how far it is, and 0.1 for it to catch up. */
 bool replica_query(const struct replica_reader *reader, const struct db_statement *statement,
-                   const char *const *values, db_row_handler *handler, void *context,
-                   enum db_outcome *outcome);
+                   const char *const *values, const struct db_taker *taker, enum db_outcome *outcome);
