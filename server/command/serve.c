@@ -6,6 +6,9 @@
 #include "command/signals.h"
 #include "db/migrate.h"
 
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
 /* A database that is away may come back: /readyz says 503 until then. A schema that does not fit will not mend itself. */
 static bool schema_fits(const struct service *service) {
     struct schema schema;
@@ -27,6 +30,13 @@ static void warn_of_variable(const char *name) {
     log_warn("no option has this name", "variable", name);
 }
 
+/* Who has started the server may be waiting for that (sd_notify(3)); where nobody is, nothing happens. */
+static void tell_supervisor(const char *state) {
+    int result = sd_notify(false, state);
+    if (result < 0)
+        log_warn("the supervisor was not told", "state", state, "reason", strerror(-result));
+}
+
 static int serve(struct service *service, const struct config *config) {
     int status = prepare_database(config);
     if (status != EXIT_DONE)
@@ -36,8 +46,10 @@ static int serve(struct service *service, const struct config *config) {
     log_info("listening", "address", http_server_address(service->server), "metrics",
              monitor_address(service->monitor), "version", CARBOND_VERSION, "auth", config->auth, "tls",
              service->tls ? "on" : "off");
+    tell_supervisor("READY=1");
     while (signals_wait() == SIGNALS_RELOAD)
         service_reload(service, config);
+    tell_supervisor("STOPPING=1");
     service_wind_down(service, config);
     return EXIT_DONE;
 }

@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -107,6 +108,27 @@ def test_interrupt_is_an_orderly_end_too(carbond_binary, database):
     with harness.Server(carbond_binary, database) as server:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(10) == 0
+
+
+def test_whoever_started_it_is_told(carbond_binary, database, tmp_path):
+    """systemd, for one (Type=notify): when it listens, and when it is about to end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.bind(str(tmp_path / "notify"))
+        supervisor.settimeout(20)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        wrong = harness.command(carbond_binary, "serve", "--listen", "nowhere:0", "--database-url", database.url,
+                                environment=environment)
+        assert wrong.returncode != 0
+        with harness.Server(carbond_binary, database, environment=environment) as server:
+            assert supervisor.recv(100) == b"READY=1" and "was not told" not in server.log()
+            server.terminate()
+            assert supervisor.recv(100) == b"STOPPING=1"
+
+
+def test_nobody_is_there_to_be_told(carbond_binary, database, tmp_path):
+    with harness.Server(carbond_binary, database, environment={"NOTIFY_SOCKET": str(tmp_path / "none")}) as server:
+        line = harness.until(lambda: [line for line in server.log_lines() if "the supervisor was not told" in line])[0]
+        assert 'state="READY=1" reason="No such file or directory"' in line
 
 
 def test_end_while_streaming_to_a_slow_reader(carbond_binary, database, jwt_key_file):
