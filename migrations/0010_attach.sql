@@ -62,6 +62,17 @@ $$;
 
 drop function try_to_lock_emissions();
 
+-- As in 0009_retention.sql, but for the first line.
+create or replace function drop_emission_partition(name text) returns void language plpgsql as $$
+begin
+    perform give_way_to_emission_holders();
+    lock table only emissions in access exclusive mode;
+    execute format('lock table %I in access exclusive mode nowait', name);
+    lock table emissions_default in access exclusive mode nowait;
+    execute format('drop table %I', name);
+end
+$$;
+
 -- What went into the default partition although its month has its own. That one has it already if it was sent again since:
 -- then the sums have counted it twice, and `carbond verify-sums --repair` puts them right.
 with misplaced as (

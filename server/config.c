@@ -378,11 +378,20 @@ static bool is_option(const char *variable) {
     return false;
 }
 
+static bool begins_with(const char *text, const char *prefix) {
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Kubernetes sets these for every container beside a service that is named carbond. */
+static bool is_of_kubernetes(const char *variable) {
+    return begins_with(variable, VARIABLE_PREFIX "SERVICE_") || begins_with(variable, VARIABLE_PREFIX "PORT");
+}
+
 void config_unknown_variables(void (*tell)(const char *name)) {
     char name[2 * VARIABLE_SIZE];
     for (char **entry = environ; *entry; entry++) {
         snprintf(name, sizeof name, "%.*s", (int)strcspn(*entry, "="), *entry);
-        if (strncmp(name, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) == 0 && !is_option(name))
+        if (begins_with(name, VARIABLE_PREFIX) && !is_option(name) && !is_of_kubernetes(name))
             tell(name);
     }
 }

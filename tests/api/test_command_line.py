@@ -243,7 +243,8 @@ def test_a_misspelt_variable_is_told(carbond_binary):
     """Its name alone: its value may be a secret. That of an option is not told."""
     nowhere = "postgresql:///carbond?host=/nonexistent"
     done = harness.command(carbond_binary, "serve", "--database-url", nowhere, "--migrate", "true", "--database-wait", "0",
-                           environment={"CARBOND_TRUSTED_PROXIES": "no secret", "CARBOND_WORKERS": "3"})
+                           environment={"CARBOND_TRUSTED_PROXIES": "no secret", "CARBOND_WORKERS": "3",
+                                        "CARBOND_PORT": "tcp://10.0.0.1:8008", "CARBOND_SERVICE_HOST": "10.0.0.1"})
     told = {harness.logged(line, "variable") for line in done.stderr.splitlines() if "no option has this name" in line}
     assert told == {"CARBOND_TRUSTED_PROXIES"}, done.stderr
     assert "no secret" not in done.stderr and done.returncode == 3
