@@ -96,7 +96,8 @@ const char *config_read(struct config *config, unsigned command, int argc, char 
 void config_free(struct config *config);
 
 /* Tells each variable of the environment that is named like an option, CARBOND_..., and is none of any command's: perhaps one
- * that is misspelt, and would be missed in silence. Not what Kubernetes sets of a service. Never its value, which may be a secret. */
+ * that is misspelt, and would be missed in silence. Not what Kubernetes sets of a service. Never its value, which may be a
+ * secret. */
 void config_unknown_variables(void (*tell)(const char *name));
 
 /* Prints the options of one command. */

@@ -325,6 +325,10 @@ def test_traffic_while_partitions_are_made(own):
 
 # -- in nobody's way ------------------------------------------------------------------------------------------------------
 
+def nobody_waits(database):
+    assert waiting(database) == 0
+
+
 class SlowReader:
     """Has read all emissions, and holds on to them."""
 
@@ -376,10 +380,7 @@ def test_slow_reader_holds_up_no_emission(own, carbond_binary, moves):
             other.query("create table naive partition of emissions for values from ('2001-01-01') to ('2001-02-01')")
         other.close()
 
-    def nobody_waits():
-        assert waiting(database) == 0
-
-    assert longest_wait(tree.client, bodies(), attempts, nobody_waits) < 3
+    assert longest_wait(tree.client, bodies(), attempts, lambda: nobody_waits(database)) < 3
     assert longest_wait(tree.client, bodies(), naive) > 3
 
     with harness.Server(carbond_binary, database, "--partitions-ahead", "3") as server:

@@ -19,7 +19,7 @@ import plain_sql
 import senders
 import tool
 from test_backup import commands
-from test_partitions import SlowReader, expected, longest_wait, month, partition, partitions, waiting
+from test_partitions import SlowReader, expected, longest_wait, month, nobody_waits, partition, partitions, waiting
 from test_verify_sums import Verified
 
 KEPT = month(-24)  # of --keep 24months, from then on
@@ -536,6 +536,8 @@ def test_a_slow_reader_holds_up_no_emission(kept):
 
     # As long as the reader stays, were it not bounded: until the statement's timeout, 30 s.
     assert longest_wait(kept.client, bodies(), attempts) < harness.patience(10)
+    # Once it is raised, nobody waits at all.
+    assert longest_wait(kept.client, bodies(), attempts, lambda: nobody_waits(kept.database)) < harness.patience(10)
     reader.leave()
     assert kept.drop().partitions == 3
 
