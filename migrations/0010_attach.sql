@@ -9,8 +9,8 @@
 --                                                                        given way to
 --   create table ... like     ACCESS SHARE on emissions                  nobody
 --   move the month's rows     ROW EXCLUSIVE on emissions_default         who sends one of these very rows again
---   lock                      ACCESS EXCLUSIVE on emissions, and on      everybody: 100 ms at most while the first lock
---                             emissions_default without waiting          itself waits, then until the end
+--   lock                      ACCESS EXCLUSIVE on emissions and on       everybody: 100 ms at most while a lock itself
+--                             emissions_default                          waits, then until the end
 --   move what came meanwhile  (the same)
 --   attach                    (the same): it reads all of the default    hence the second kind of month in
 --                             partition and of the new one               missing_emission_partitions
@@ -18,12 +18,13 @@
 -- The rows have been moved before, so the last steps take some milliseconds; with a million rows, a tenth of a second or two.
 -- Everything is one transaction: after a crash there is nothing to clean up.
 
--- The other transactions that are on emissions right now.
+-- The other transactions that are on emissions right now, or on the default partition alone (an autovacuum).
 create function emission_holders() returns text[] language sql as $$
     select coalesce(array_agg(virtualtransaction), '{}')
       from pg_locks
      where database = (select oid from pg_database where datname = current_database())
-       and relation = 'emissions'::regclass and granted and pid is distinct from pg_backend_pid()
+       and relation in ('emissions'::regclass, 'emissions_default'::regclass)
+       and granted and pid is distinct from pg_backend_pid()
 $$;
 
 -- Raises lock_not_available if one of them stays. Whoever waits for a lock makes all who come after wait as well.
@@ -52,7 +53,7 @@ begin
     execute format('create table %I (like emissions including all)', name);
     moved := move_strays(month);
     lock table only emissions in access exclusive mode;
-    lock table emissions_default in access exclusive mode nowait;
+    lock table emissions_default in access exclusive mode;
     moved := moved + move_strays(month);
     execute format('alter table emissions attach partition %I for values from (%L) to (%L)',
                    name, month, month_after(month));

@@ -193,7 +193,8 @@ def test_two_servers_make_each_once(carbond_binary, new_database):
         assert log.count("made a partition") == 26 and "has no partition" not in log
 
 
-@pytest.mark.parametrize("lock", ["emissions", "only emissions"], ids=["its-reader", "who-makes-out-its-partitions"])
+@pytest.mark.parametrize("lock", ["emissions", "only emissions", "emissions_default"],
+                         ids=["its-reader", "who-makes-out-its-partitions", "vacuum"])
 @pytest.mark.parametrize("rows", [0, 3])
 def test_attached_only_while_nobody_is_there(own, rows, lock):
     """PostgreSQL does without. But a session that is just finding out which partitions there are misses the new one, goes on
@@ -231,6 +232,27 @@ def test_who_comes_and_goes_is_not_given_way_to(own):
             end.set()
         for guest in guests:
             guest.result()
+
+
+def test_who_counts_the_default_partition_is_waited_for(own):
+    """Each server does, now and then, and is not on emissions meanwhile."""
+    database, past, end = own.database, month(-24), threading.Event()
+
+    def count():
+        other = harness.Database(database.cluster, database.name)
+        while not end.is_set():
+            other.query("select count_strays(), pg_sleep(0.02)")
+        other.close()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(count)
+        try:
+            harness.until(lambda: database.value("select cardinality(emission_holders())") > 0)
+            harness.until(lambda: attempt(database, past), 5)
+            assert all(attempt(database, month(offset)) for offset in range(-23, -13))
+        finally:
+            end.set()
+        counting.result()
 
 
 @pytest.mark.parametrize("rows", [0, 3])
