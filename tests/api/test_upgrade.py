@@ -261,6 +261,30 @@ def test_what_missed_its_partition_is_brought_there(database_at, migrate):
     assert database.query("select timestamp from emissions_default") == [(elsewhere,)]
 
 
+def test_who_missed_a_partition_finds_out(database_at, migrate):
+    """A session goes on without the new partition until it is told that the table has changed: the migration does that."""
+    database = database_at(9)
+    by_name = "inhrelid = 'emissions_2025_10'::regclass"
+
+    def stored(session):
+        with session.cursor() as cursor:
+            cursor.execute("""insert into emissions (run_id, timestamp, id, duration)
+                              values (gen_random_uuid(), '2025-10-15 00:00:00+00', gen_random_uuid(), 1)
+                              returning tableoid::regclass::text""")
+            return cursor.fetchone()[0]
+
+    database.query("select make_emission_partition('2025-10-01 00:00:00+00')")
+    inherits, = database.query(f"delete from pg_inherits where {by_name} returning inhrelid, inhparent, inhseqno")
+    session = database.cluster.connect(database.name)
+    assert stored(session) == "emissions_default"
+    database.query("insert into pg_inherits values (%s, %s, %s, false)", *inherits)
+    assert stored(session) == "emissions_default"
+    migrate(database)
+    assert stored(session) == "emissions_2025_10"
+    session.close()
+    assert database.value("select count(*) from emissions where timestamp = '2025-10-15 00:00:00+00'") == 3
+
+
 # -- a migration that cannot be applied ---------------------------------------------------------------------------------
 
 def relations(database):
