@@ -5,18 +5,20 @@
 --
 -- Who can wait for whom now, step by step:
 --
---   look who stays            none                                       nobody: one that stays for 100 ms or longer is
---                                                                        given way to
+--   look who stays            none                                       nobody: one that stays for half a second is given
+--                                                                        way to
 --   create table ... like     ACCESS SHARE on emissions                  nobody
---   move the month's rows     ROW EXCLUSIVE on emissions_default         who sends one of these very rows again
---   lock                      ACCESS EXCLUSIVE on emissions and on       everybody: 100 ms at most while a lock itself
---                             emissions_default                          waits, then until the end
+--   move the month's rows     ROW EXCLUSIVE on emissions_default         who sends one of these very rows again: it is on
+--                                                                        emissions, so this attempt comes to nothing
+--   lock                      ACCESS EXCLUSIVE on emissions and on       everybody: half a second at most while a lock
+--                             emissions_default                          itself waits, then until the end
 --   move what came meanwhile  (the same)
 --   attach                    (the same): it reads all of the default    hence the second kind of month in
 --                             partition and of the new one               missing_emission_partitions
 --
--- The rows have been moved before, so the last steps take some milliseconds; with a million rows, a tenth of a second or two.
--- Everything is one transaction: after a crash there is nothing to clean up.
+-- The rows have been moved before, so the last steps take some milliseconds; with a million rows, some tenths of a second.
+-- Everything is one transaction: after a crash there is nothing to clean up. A transaction by hand with a snapshot from
+-- before (repeatable read) does not find the moved rows in their month.
 
 -- The other transactions that are on emissions right now, or on the default partition alone (an autovacuum).
 create function emission_holders() returns text[] language sql as $$
@@ -27,24 +29,26 @@ create function emission_holders() returns text[] language sql as $$
        and granted and pid is distinct from pg_backend_pid()
 $$;
 
--- Raises lock_not_available if one of them stays. Whoever waits for a lock makes all who come after wait as well.
+-- Raises lock_not_available if one of them stays. Whoever waits for a lock makes all who come after wait as well. It is
+-- patient with transactions that wait for a slow disk or a distant standby: of these there are always some.
 create function give_way_to_emission_holders() returns void language plpgsql as $$
 declare
-    holders constant text[] := emission_holders();
+    staying text[] := emission_holders();
 begin
-    if holders = '{}' then
-        return;
-    end if;
-    perform pg_sleep(0.1);
-    if holders && emission_holders() then
-        raise lock_not_available using message = 'a transaction stays on the table emissions';
-    end if;
+    for look in 1 .. 25 loop
+        if staying = '{}' then
+            return;
+        end if;
+        perform pg_sleep(0.02);
+        staying := array(select unnest(staying) intersect select unnest(emission_holders()));
+    end loop;
+    raise lock_not_available using message = 'a transaction stays on the table emissions';
 end
 $$;
 
 -- Makes a month's partition. Answers how many rows moved into it; raises lock_not_available when somebody was in the way.
 create or replace function make_emission_partition(month timestamptz) returns bigint language plpgsql
-set timezone = 'UTC' set lock_timeout = '100ms' as $$
+set timezone = 'UTC' set lock_timeout = '500ms' as $$
 declare
     name text := emission_partition_name(month);
     moved bigint;
@@ -63,8 +67,8 @@ $$;
 
 drop function try_to_lock_emissions();
 
--- As in 0009_retention.sql, but for the first line.
-create or replace function drop_emission_partition(name text) returns void language plpgsql as $$
+-- As in 0009_retention.sql, but for the first line and the patience.
+create or replace function drop_emission_partition(name text) returns void language plpgsql set lock_timeout = '500ms' as $$
 begin
     perform give_way_to_emission_holders();
     lock table only emissions in access exclusive mode;

@@ -100,18 +100,22 @@ static bool refuse_kind(struct call *call) {
 
 /* ---- the database */
 
-enum db_outcome call_query(struct call *call, const struct db_statement *statement,
-                           const struct db_taker *taker) {
-    const char *values[DB_PARAMETERS];
-    arguments_bind(&call->arguments, statement, values);
-    enum db_outcome outcome;
+enum db_outcome call_ask(struct call *call, const struct db_taker *taker) {
+    const struct db_statement *statement = call->route->statement;
     const struct replica_reader reader = {call->api->replica, call->copy, call->db};
+    const char *values[DB_PARAMETERS];
+    enum db_outcome outcome;
+    arguments_bind(&call->arguments, statement, values);
     if (call->copy && replica_query(&reader, statement, values, taker, &outcome))
         return outcome;
-    do
-        outcome = db_query(call->db, statement, values, taker->take, taker->context);
-    while (outcome == DB_AWAY && taker->forget(taker->context) && wait_for_database(call));
-    return outcome;
+    return db_query(call->db, statement, values, taker->take, taker->context);
+}
+
+enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
+                           void *context) {
+    const char *values[DB_PARAMETERS];
+    arguments_bind(&call->arguments, statement, values);
+    return db_query(call->db, statement, values, handler, context);
 }
 
 enum db_outcome call_query_text(struct call *call, const struct db_statement *statement, char **value) {
@@ -209,7 +213,7 @@ static enum db_outcome ask_one(struct call *call, struct one *one) {
     enum db_outcome outcome = DB_FAILED;
     for (int attempt = 0; attempt < ASK_AGAIN; attempt++) {
         forget_one(one);
-        outcome = call_query(call, call->route->statement, &taker);
+        outcome = call_ask(call, &taker);
         if (outcome != DB_OK || one->status != 0)
             break;
     }

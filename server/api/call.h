@@ -69,10 +69,12 @@ void call_reply_outcome(struct call *call, enum db_outcome outcome);
 /* Leaves the answer for a statement that found nothing for this caller: 404, 401 or 403. */
 void call_reply_miss(struct call *call);
 
-/* Runs a statement with the call's arguments, on the replica if that will do; while the database is away, as long as the
- * route has patience. */
-enum db_outcome call_query(struct call *call, const struct db_statement *statement,
-                           const struct db_taker *taker);
+/* Runs the route's statement with the call's arguments, on the replica if that will do. */
+enum db_outcome call_ask(struct call *call, const struct db_taker *taker);
+
+/* Runs a statement with the call's arguments. */
+enum db_outcome call_query(struct call *call, const struct db_statement *statement, db_row_handler *handler,
+                           void *context);
 
 /* The same, for the first column of the first row. */
 enum db_outcome call_query_text(struct call *call, const struct db_statement *statement, char **value);

@@ -109,7 +109,7 @@ static void end_whole(struct list *list, enum db_outcome outcome) {
 void list_answer(struct call *call) {
     struct list list = {.call = call};
     const struct db_taker taker = {take_row, forget_rows, &list};
-    enum db_outcome outcome = call_query(call, call->route->statement, &taker);
+    enum db_outcome outcome = call_ask(call, &taker);
     if (list.stream)
         end_stream(&list, outcome == DB_OK && !list.failed);
     else

@@ -92,13 +92,6 @@ static bool take_password(void *context, const struct db_row *row) {
     return true;
 }
 
-static bool forget_password(void *context) {
-    struct stored_password *stored = context;
-    free(stored->account);
-    *stored = (struct stored_password){0};
-    return true;
-}
-
 static void become(struct call *call, const char *user_id) {
     struct caller user = {.kind = CALLER_USER};
     snprintf(user.user_id, sizeof user.user_id, "%s", user_id);
@@ -149,8 +142,7 @@ static bool compare(struct call *call, const struct stored_password *stored) {
 
 bool sessions_check_password(struct call *call) {
     struct stored_password stored = {0};
-    const struct db_taker taker = {take_password, forget_password, &stored};
-    enum db_outcome outcome = call_query(call, &sql_user_password, &taker);
+    enum db_outcome outcome = call_query(call, &sql_user_password, take_password, &stored);
     if (outcome == DB_OK && !stored.account)
         outcome = DB_FAILED;
     bool right = outcome == DB_OK && compare(call, &stored);

@@ -13,7 +13,7 @@
 #include <time.h>
 
 enum {
-    /* Each attempt holds up who stores for 100 ms at most, and the pause lets them go on: a minute in all. */
+    /* Each attempt holds up who stores for half a second at most, and the pause lets them go on: a minute in all. */
     ATTEMPTS = 60,
     TELL_EVERY = 5 * 1000 * 1000, /* microseconds */
 };

@@ -44,7 +44,7 @@ struct db_row {
 /* Called for each row in turn; false stops the statement, which is no failure. */
 typedef bool db_row_handler(void *context, const struct db_row *row);
 
-/* Takes the rows of a statement that may have to be run anew, here or on another database. */
+/* Takes the rows of a statement that may have to be run anew, on another database. */
 struct db_taker {
     db_row_handler *take;
     bool (*forget)(void *context); /* the rows so far; false: they are out already */

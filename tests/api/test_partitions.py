@@ -249,7 +249,8 @@ def test_who_counts_the_default_partition_is_waited_for(own):
         try:
             harness.until(lambda: database.value("select cardinality(emission_holders())") > 0)
             harness.until(lambda: attempt(database, past), 5)
-            assert all(attempt(database, month(offset)) for offset in range(-23, -13))
+            for offset in range(-23, -13):
+                assert database.value("select make_emission_partition(%s)", month(offset)) == 0
         finally:
             end.set()
         counting.result()
@@ -391,7 +392,7 @@ def test_slow_reader_holds_up_no_emission(own, carbond_binary, moves):
 
     def attempts():
         other = harness.Database(database.cluster, database.name)
-        outcomes = {other.value("select outcome from make_missing_emission_partition(3, null)") for _ in range(20)}
+        outcomes = {other.value("select outcome from make_missing_emission_partition(3, null)") for _ in range(5)}
         other.close()
         assert outcomes == {"held"}
 
