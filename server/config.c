@@ -3,6 +3,7 @@
 #include "ingest/ingest.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,20 +379,23 @@ static bool is_option(const char *variable) {
     return false;
 }
 
-static bool begins_with(const char *text, const char *prefix) {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Kubernetes sets these for every container beside a service that is named carbond. */
-static bool is_of_kubernetes(const char *variable) {
-    return begins_with(variable, VARIABLE_PREFIX "SERVICE_") || begins_with(variable, VARIABLE_PREFIX "PORT");
+/* Kubernetes sets these for each service in every container beside it: of one that is named carbond, or carbond-db. */
+static bool is_of_kubernetes(const char *entry) {
+    static const char *const patterns[] = {
+        "*SERVICE_HOST=*", "*SERVICE_PORT=*", "*SERVICE_PORT_*=*", "*_PORT=*://*", "*_PORT_[0-9]*_*=*",
+    };
+    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
+        if (fnmatch(patterns[i], entry, 0) == 0)
+            return true;
+    return false;
 }
 
 void config_unknown_variables(void (*tell)(const char *name)) {
     char name[2 * VARIABLE_SIZE];
     for (char **entry = environ; *entry; entry++) {
         snprintf(name, sizeof name, "%.*s", (int)strcspn(*entry, "="), *entry);
-        if (begins_with(name, VARIABLE_PREFIX) && !is_option(name) && !is_of_kubernetes(name))
+        if (strncmp(name, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) == 0 && !is_option(name) &&
+            !is_of_kubernetes(*entry))
             tell(name);
     }
 }

@@ -96,7 +96,7 @@ const char *config_read(struct config *config, unsigned command, int argc, char 
 void config_free(struct config *config);
 
 /* Tells each variable of the environment that is named like an option, CARBOND_..., and is none of any command's: perhaps one
- * that is misspelt, and would be missed in silence. Not what Kubernetes sets of a service. Never its value, which may be a
+ * that is misspelt, and would be missed in silence. Not what Kubernetes sets of services. Never its value, which may be a
  * secret. */
 void config_unknown_variables(void (*tell)(const char *name));
 

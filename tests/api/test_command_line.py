@@ -239,12 +239,21 @@ def test_options_of_the_url_are_kept(carbond_binary, new_database):
     assert database.value("select count(*) from users") == 0
 
 
+def of_kubernetes(service):
+    """What it sets in each container beside a service."""
+    host, port, url = "10.0.0.1", "5432", "tcp://10.0.0.1:5432"
+    first = f"{service}_PORT_{port}_TCP"
+    return {f"{service}_SERVICE_HOST": host, f"{service}_SERVICE_PORT": port, f"{service}_SERVICE_PORT_SQL": port,
+            f"{service}_PORT": url, first: url, f"{first}_PROTO": "tcp", f"{first}_PORT": port, f"{first}_ADDR": host}
+
+
 def test_a_misspelt_variable_is_told(carbond_binary):
     """Its name alone: its value may be a secret. That of an option is not told."""
     nowhere = "postgresql:///carbond?host=/nonexistent"
     done = harness.command(carbond_binary, "serve", "--database-url", nowhere, "--migrate", "true", "--database-wait", "0",
-                           environment={"CARBOND_TRUSTED_PROXIES": "no secret", "CARBOND_WORKERS": "3",
-                                        "CARBOND_PORT": "tcp://10.0.0.1:8008", "CARBOND_SERVICE_HOST": "10.0.0.1"})
+                           environment={"CARBOND_TRUSTED_PROXIES": "no secret", "CARBOND_WORKERS": "3", "CARBOND_PORT": "9000",
+                                        "CARBOND_SERVICE": "no secret", **of_kubernetes("CARBOND_DB"),
+                                        "CARBOND_SERVICE_HOST": "10.0.0.1"})
     told = {harness.logged(line, "variable") for line in done.stderr.splitlines() if "no option has this name" in line}
-    assert told == {"CARBOND_TRUSTED_PROXIES"}, done.stderr
+    assert told == {"CARBOND_TRUSTED_PROXIES", "CARBOND_PORT", "CARBOND_SERVICE"}, done.stderr
     assert "no secret" not in done.stderr and done.returncode == 3
