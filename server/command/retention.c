@@ -13,9 +13,9 @@
 #include <time.h>
 
 enum {
-    /* Each attempt holds up who stores for half a second at most, and the pause lets them go on: a minute in all. */
-    ATTEMPTS = 60,
-    TELL_EVERY = 5 * 1000 * 1000, /* microseconds */
+    SECOND = 1000 * 1000,
+    PATIENCE = 60 * SECOND, /* with others who are in the way */
+    TELL_EVERY = 5 * SECOND,
 };
 
 /* ---- what would go */
@@ -46,7 +46,7 @@ struct work {
     struct db *db;
     struct retention retention;
     int64_t partitions, removed; /* so far */
-    int attempts;                /* that were in vain, one after the other */
+    int64_t came_on_at;          /* when the last step was taken that was not in vain */
     int64_t told_at;
 };
 
@@ -60,9 +60,9 @@ static void tell_progress(struct work *work) {
             work->retention.page, work->retention.what);
 }
 
-/* False: this was the last attempt. */
-static bool pause_for_others(struct work *work) {
-    if (++work->attempts >= ATTEMPTS)
+/* An attempt holds up who stores for half a second at most: they go on meanwhile. False: that was the last one. */
+static bool pause_for_others(const struct work *work) {
+    if (clock_monotonic() - work->came_on_at >= PATIENCE)
         return false;
     nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
     return true;
@@ -73,7 +73,7 @@ static bool follow(struct work *work) {
     enum retention_outcome outcome = work->retention.outcome;
     if (outcome == RETENTION_BUSY || outcome == RETENTION_HELD)
         return pause_for_others(work);
-    work->attempts = 0;
+    work->came_on_at = clock_monotonic();
     work->partitions += outcome == RETENTION_DROPPED;
     work->removed += work->retention.removed;
     if (outcome == RETENTION_RAISED)
@@ -104,7 +104,7 @@ static int conclude(const struct work *work) {
 
 static enum db_outcome drop(struct work *work, const struct age *keep) {
     enum db_outcome outcome;
-    work->told_at = clock_monotonic();
+    work->told_at = work->came_on_at = clock_monotonic();
     do
         outcome = retention_step(&work->retention, work->db, keep, NULL);
     while (outcome == DB_OK && follow(work));
