@@ -10,8 +10,8 @@
 --   create table ... like     ACCESS SHARE on emissions                  nobody
 --   move the month's rows     ROW EXCLUSIVE on emissions_default         who sends one of these very rows again: it is on
 --                                                                        emissions, so this attempt comes to nothing
---   lock                      ACCESS EXCLUSIVE on emissions and on       everybody: half a second at most while a lock
---                             emissions_default                          itself waits, then until the end
+--   lock                      ACCESS EXCLUSIVE on emissions and on       everybody: half a second at most while the one or
+--                             emissions_default                          the other waits, then until the end
 --   move what came meanwhile  (the same)
 --   attach                    (the same): it reads all of the default    hence the second kind of month in
 --                             partition and of the new one               missing_emission_partitions
