@@ -2,6 +2,7 @@
 goes by itself."""
 
 import concurrent.futures
+import contextlib
 import datetime
 import random
 import re
@@ -215,46 +216,39 @@ def test_attached_only_while_nobody_is_there(own, rows, lock):
     assert database.value(f"select count(*) from {partition(past)}") == rows
 
 
-def test_who_comes_and_goes_is_not_given_way_to(own):
-    """All that is there at any moment is there for short: that is how a busy server looks."""
-    database, past, end = own.database, month(-24), threading.Event()
+@contextlib.contextmanager
+def others_ask(database, sql, sessions):
+    """Again and again, until the block ends; it begins once one of them is on the table."""
+    end = threading.Event()
 
-    def come_and_go():
+    def ask():
         other = harness.Database(database.cluster, database.name)
         while not end.is_set():
-            other.query("select count(*), pg_sleep(0.03) from emissions")
+            other.query(sql)
         other.close()
 
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        guests = [pool.submit(come_and_go) for _ in range(3)]
+    with concurrent.futures.ThreadPoolExecutor(sessions) as pool:
+        asking = [pool.submit(ask) for _ in range(sessions)]
         try:
             harness.until(lambda: database.value("select cardinality(emission_holders())") > 0)
-            harness.until(lambda: attempt(database, past), 30)
+            yield
         finally:
             end.set()
-        for guest in guests:
-            guest.result()
+        for one in asking:
+            one.result()
+
+
+def test_who_comes_and_goes_is_not_given_way_to(own):
+    """All that is there at any moment is there for short: that is how a busy server looks."""
+    with others_ask(own.database, "select count(*), pg_sleep(0.03) from emissions", 3):
+        harness.until(lambda: attempt(own.database, month(-24)), 30)
 
 
 def test_who_counts_the_default_partition_is_waited_for(own):
     """Each server does, now and then, and is not on emissions meanwhile. Only who takes half a second is not waited for, as may
     happen on a busy machine."""
-    database, end = own.database, threading.Event()
-
-    def count():
-        other = harness.Database(database.cluster, database.name)
-        while not end.is_set():
-            other.query("select count_strays(), pg_sleep(0.02)")
-        other.close()
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        counting = pool.submit(count)
-        try:
-            harness.until(lambda: database.value("select cardinality(emission_holders())") > 0)
-            assert sum(attempt(database, month(offset)) for offset in range(-24, -12)) > 6
-        finally:
-            end.set()
-        counting.result()
+    with others_ask(own.database, "select count_strays(), pg_sleep(0.02)", 1):
+        assert sum(attempt(own.database, month(offset)) for offset in range(-24, -12)) > 6
 
 
 @pytest.mark.parametrize("rows", [0, 3])
