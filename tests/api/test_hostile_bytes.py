@@ -90,8 +90,7 @@ def read_requests(data):
     over CR and LF, the server cannot tell a NUL before LF from a CR; nothing can hide between them."""
     methods, data = [], data.replace(b"\0\n", b"\r\n")
     while True:
-        while data[:2] == b"\r\n":  # empty lines before a request are nothing
-            data = data[2:]
+        data = data[re.match(rb"(\r?\n)*", data).end():]  # empty lines before a request are nothing, with a CR or without
         head, end, rest = data.partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         line, fields = REQUEST_LINE.fullmatch(first), [REQUEST_FIELD.fullmatch(field) for field in lines]
@@ -411,6 +410,16 @@ def test_what_is_odd_and_clear_is_taken(site, parts):
     before = site.count()
     [(status, _, _)] = read_answers(site.exchange(site.request(**parts), leave_open=True))
     assert status == 201 and site.count() == before + 1
+
+
+@pytest.mark.parametrize("lines", [b"\r\n", b"\n", b"\n\r\n\n"], ids=repr)
+def test_empty_lines_before_a_request_are_nothing(site, lines):
+    """Nothing can hide in them. libmicrohttpd skips them before anybody else sees the request."""
+    data = lines + site.request() + lines + site.request(more=CLOSE)
+    before = site.count()
+    answers = read_answers(site.exchange(data, leave_open=True), [b"POST"] * 2)
+    assert [status for status, _, _ in answers] == [201, 201] and read_requests(data) == [b"POST"] * 2
+    assert site.count() == before + 2
 
 
 # -- size --------------------------------------------------------------------------------------------------------------
