@@ -42,13 +42,12 @@ static int seconds_of(const struct http_connection *connection) {
     return offset ? *(const int *)((const char *)connection->server->settings + offset) : 0;
 }
 
-/* By the clock and not by the wheel, which may be far behind when the process was stopped for a while. A second more, since
- * this one may be nearly over. */
+/* A second more, since this one may be nearly over. */
 static void arm(struct http_connection *connection) {
     struct deadline_wheel *wheel = &connection->server->deadlines;
     int seconds = seconds_of(connection);
     if (seconds)
-        deadline_set(wheel, &connection->deadline, deadline_now() + seconds + 1);
+        deadline_set(wheel, &connection->deadline, deadline_now(wheel, deadline_clock()) + seconds + 1);
     else
         deadline_clear(wheel, &connection->deadline);
 }

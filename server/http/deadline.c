@@ -2,19 +2,31 @@
 
 #include "base/clock.h"
 
+enum {
+    LONGEST_PAUSE = 2
+}; /* seconds from a look to the next: one (http/loop.c), by a clock that has only seconds */
+
 static struct deadline *slot_of(struct deadline_wheel *wheel, int64_t second) {
     return &wheel->slots[second % DEADLINE_SLOTS];
 }
 
-int64_t deadline_now(void) {
+int64_t deadline_clock(void) {
     return clock_monotonic() / 1000000;
 }
 
-void deadline_wheel_init(struct deadline_wheel *wheel, int64_t now) {
-    wheel->passed = now;
+void deadline_wheel_init(struct deadline_wheel *wheel, int64_t clock) {
+    wheel->passed = clock;
+    wheel->away = 0;
     wheel->set = 0;
     for (size_t i = 0; i < DEADLINE_SLOTS; i++)
         wheel->slots[i].next = wheel->slots[i].previous = &wheel->slots[i];
+}
+
+int64_t deadline_now(struct deadline_wheel *wheel, int64_t clock) {
+    int64_t latest = wheel->passed + LONGEST_PAUSE;
+    if (clock - wheel->away > latest)
+        wheel->away = clock - latest;
+    return clock - wheel->away;
 }
 
 void deadline_clear(struct deadline_wheel *wheel, struct deadline *deadline) {

@@ -168,7 +168,7 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 static void look_around(void *context) {
     struct http_server *server = context;
     watch_look(server);
-    int64_t now = deadline_now();
+    int64_t now = deadline_now(&server->deadlines, deadline_clock());
     if (now == server->deadlines.passed)
         return;
     connection_sweep(server, now);
@@ -206,7 +206,7 @@ bool http_server_start(struct http_server *server) {
     if (!listen_on(server, server->settings))
         return false;
     note_address(server);
-    deadline_wheel_init(&server->deadlines, deadline_now());
+    deadline_wheel_init(&server->deadlines, deadline_clock());
     server->daemon = watch_open(&server->watch) ? start_daemon(server) : NULL;
     server->loop.watch = server->watch.epoll;
     if (server->daemon && http_loop_start(&server->loop, server->daemon, look_around, server))

@@ -2,6 +2,8 @@
 and counted; whoever else is there does not notice."""
 
 import contextlib
+import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -80,20 +82,44 @@ def test_silent_connections(serve, phase, text, option):
     late(tree.world.server, phase)
 
 
+@contextlib.contextmanager
+def stopped(process):
+    """The threads of a process need not stop at once: here they have."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        tasks = pathlib.Path(f"/proc/{process.pid}/task")
+        harness.until(lambda: all(re.search(r"\nState:\tT", (task / "status").read_text()) for task in tasks.iterdir()),
+                      PATIENCE, "the end of all that runs")
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
 def test_who_comes_while_the_server_is_stopped(serve):
     """Its clock goes on: who is let in late has all the time that there is."""
     tree = serve("--header-timeout", "1")
-    process = tree.world.server.process
-    process.send_signal(signal.SIGSTOP)
-    try:
-        with harness.RawConnection(tree.world.server) as connection:
+    with harness.RawConnection(tree.world.server) as connection:
+        with stopped(tree.world.server.process):
             connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
             time.sleep(3)
-            process.send_signal(signal.SIGCONT)
-            answer = connection.answer()
-            assert answer and answer.status == 200
-    finally:
-        process.send_signal(signal.SIGCONT)
+        answer = connection.answer()
+        assert answer and answer.status == 200
+
+
+@pytest.mark.parametrize("begun", ["", "GET / HT", "GET / HTTP/1.1\r\nHo"])
+def test_whom_the_server_keeps_waiting(serve, begun):
+    """A stop in the midst of a request is not the client's time."""
+    tree = serve("--header-timeout", "2")
+    with harness.RawConnection(tree.world.server) as connection:
+        connection.send(begun.encode())
+        harness.all_is_read(tree.world.server, connection)
+        with stopped(tree.world.server.process):
+            time.sleep(4)
+        for _ in range(2):  # the first one's answer may come before it has looked who is late
+            assert harness.raw(tree.world.server, f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode()).status == 200
+        connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n"[len(begun):].encode())
+        answer = connection.answer()
+        assert answer and answer.status == 200
 
 
 def test_slow_link(serve):

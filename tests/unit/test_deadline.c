@@ -62,12 +62,31 @@ static void a_late_look_finds_all(void **state) {
     assert_int_equal(found, MANY);
 }
 
+/* The clock goes on while the process is stopped, the wheel does not; and who is given a deadline before the next look has
+ * no more time than others. */
+static void time_that_nobody_looks_at_does_not_count(void **state) {
+    (void)state;
+    struct deadline_wheel wheel;
+    struct deadline before = {0}, after = {0};
+    deadline_wheel_init(&wheel, START);
+    deadline_set(&wheel, &before, deadline_now(&wheel, START) + 4);
+    assert_int_equal(deadline_now(&wheel, START + 2), START + 2);
+    assert_null(deadline_take(&wheel, START + 2));
+    assert_int_equal(deadline_now(&wheel, START + 2 + MANY), START + 4);
+    deadline_set(&wheel, &after, deadline_now(&wheel, START + 2 + MANY) + 1);
+    assert_ptr_equal(deadline_take(&wheel, START + 4), &before);
+    assert_null(deadline_take(&wheel, START + 4));
+    assert_int_equal(deadline_now(&wheel, START + 3 + MANY), START + 5);
+    assert_ptr_equal(deadline_take(&wheel, START + 5), &after);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_up_at_its_time),
         cmocka_unit_test(what_is_due_already_comes_up_next),
         cmocka_unit_test(moves_and_goes),
         cmocka_unit_test(a_late_look_finds_all),
+        cmocka_unit_test(time_that_nobody_looks_at_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
