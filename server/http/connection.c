@@ -47,7 +47,7 @@ static void arm(struct http_connection *connection) {
     struct deadline_wheel *wheel = &connection->server->deadlines;
     int seconds = seconds_of(connection);
     if (seconds)
-        deadline_set(wheel, &connection->deadline, deadline_now(wheel, deadline_clock()) + seconds + 1);
+        deadline_set(wheel, &connection->deadline, deadline_look(wheel, deadline_clock()) + seconds + 1);
     else
         deadline_clear(wheel, &connection->deadline);
 }

@@ -2,9 +2,8 @@
 
 #include "base/clock.h"
 
-enum {
-    LONGEST_PAUSE = 2
-}; /* seconds from a look to the next: one (http/loop.c), by a clock that has only seconds */
+/* Of who takes what has passed once a second (http/loop.c), by a clock that has only seconds. */
+enum { LONGEST_PAUSE = 2 };
 
 static struct deadline *slot_of(struct deadline_wheel *wheel, int64_t second) {
     return &wheel->slots[second % DEADLINE_SLOTS];
@@ -22,7 +21,7 @@ void deadline_wheel_init(struct deadline_wheel *wheel, int64_t clock) {
         wheel->slots[i].next = wheel->slots[i].previous = &wheel->slots[i];
 }
 
-int64_t deadline_now(struct deadline_wheel *wheel, int64_t clock) {
+int64_t deadline_look(struct deadline_wheel *wheel, int64_t clock) {
     int64_t latest = wheel->passed + LONGEST_PAUSE;
     if (clock - wheel->away > latest)
         wheel->away = clock - latest;

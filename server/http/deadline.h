@@ -17,7 +17,7 @@ struct deadline {
 struct deadline_wheel {
     struct deadline slots[DEADLINE_SLOTS]; /* heads of rings */
     int64_t passed;                        /* all slots up to this second are done with */
-    int64_t away;                          /* seconds of the clock that the wheel has left out */
+    int64_t away;                          /* seconds that it is behind the clock */
     size_t set;                            /* deadlines */
 };
 
@@ -26,10 +26,10 @@ int64_t deadline_clock(void);
 
 void deadline_wheel_init(struct deadline_wheel *wheel, int64_t clock);
 
-/* The wheel's time when the clock says this. Its time stands still while nobody looks for more than two seconds: then the
- * process was stopped (SIGSTOP, a paused container or machine) or had no processor, and nobody else is late for that. All
- * other times here are the wheel's. */
-int64_t deadline_now(struct deadline_wheel *wheel, int64_t clock);
+/* Looks at the clock, and returns the wheel's time, which all other times here are. It stands still from two seconds after
+ * all that had passed was taken: who takes nothing for so long was stopped (SIGSTOP, a paused container or machine) or had
+ * no processor, and nobody else is late for that. */
+int64_t deadline_look(struct deadline_wheel *wheel, int64_t clock);
 
 /* Sets or moves it. What is due already comes up a second later. */
 void deadline_set(struct deadline_wheel *wheel, struct deadline *deadline, int64_t due);

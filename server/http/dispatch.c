@@ -300,6 +300,11 @@ static bool handle_at_once(struct http_request *request, enum MHD_Result *result
     return true;
 }
 
+/* A second more, since this one may be nearly over. */
+static int64_t patience_ends(struct http_server *server) {
+    return deadline_look(&server->deadlines, deadline_clock()) + server->settings->queue_timeout + 1;
+}
+
 /* The place in the queue is taken first, and the connection suspended before a worker can know of the request. */
 static enum MHD_Result handle(struct http_request *request) {
     const struct http_route *route = request->match.route;
@@ -324,7 +329,7 @@ static enum MHD_Result handle(struct http_request *request) {
     request->on_lane = true;
     MHD_suspend_connection(request->connection);
     const struct http_address client = http_address_counted(http_request_address(request));
-    lane_push(lane, request, &client);
+    lane_push(lane, request, &client, patience_ends(request->server));
     return MHD_YES;
 }
 
@@ -346,11 +351,9 @@ static void answer_late(struct http_request *request) {
     http_request_release(request);
 }
 
-void dispatch_expire(struct http_server *server) {
-    int64_t patience = server->settings->queue_timeout * INT64_C(1000000);
-    int64_t before = clock_monotonic() - patience;
-    for (int i = 0; patience && i < server->lane_count; i++)
-        for (void *late; (late = lane_take_late(server->lanes[i], before));)
+void dispatch_expire(struct http_server *server, int64_t now) {
+    for (int i = 0; i < server->lane_count; i++)
+        for (void *late; (late = lane_take_late(server->lanes[i], now));)
             answer_late(late);
 }
 

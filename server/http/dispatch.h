@@ -3,6 +3,7 @@
 
 #include <microhttpd.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct http_request;
 struct http_server;
@@ -19,8 +20,9 @@ void dispatch_completed(void *context, struct MHD_Connection *connection, void *
  * more. What it had read is gone as well. */
 void dispatch_lost(struct http_request *request);
 
-/* Answers 503 to requests that have waited too long for a worker. On the event thread. */
-void dispatch_expire(struct http_server *server);
+/* Answers 503 to requests that have waited too long for a worker at that second of the wheel (http/deadline.h). On the event
+ * thread. */
+void dispatch_expire(struct http_server *server, int64_t now);
 
 /* The work of every lane: handles a request and sends its connection back to the event thread. */
 void dispatch_work(void *request, void *lane_context);

@@ -1,6 +1,5 @@
 #include "http/lane.h"
 
-#include "base/clock.h"
 #include "base/metric.h"
 #include "base/thread.h"
 
@@ -17,8 +16,8 @@ struct worker {
 
 struct waiting_job {
     void *job;
-    int64_t since;
     struct http_address client;
+    int64_t late; /* when it is */
 };
 
 struct lane {
@@ -89,9 +88,9 @@ static void *next_job(struct worker *worker) {
     return next.job;
 }
 
-void *lane_take_late(struct lane *lane, int64_t before) {
+void *lane_take_late(struct lane *lane, int64_t now) {
     pthread_mutex_lock(&lane->lock);
-    void *job = lane->waiting && place(lane, 0)->since < before ? take(lane, 0).job : NULL;
+    void *job = lane->waiting && place(lane, 0)->late <= now ? take(lane, 0).job : NULL;
     pthread_mutex_unlock(&lane->lock);
     if (job)
         metric_count(&lane->late, 1);
@@ -151,9 +150,9 @@ bool lane_reserve(struct lane *lane) {
     return room;
 }
 
-void lane_push(struct lane *lane, void *job, const struct http_address *client) {
+void lane_push(struct lane *lane, void *job, const struct http_address *client, int64_t late) {
     pthread_mutex_lock(&lane->lock);
-    *place(lane, lane->waiting) = (struct waiting_job){job, clock_monotonic(), *client};
+    *place(lane, lane->waiting) = (struct waiting_job){job, *client, late};
     lane->waiting++;
     pthread_cond_signal(&lane->filled);
     pthread_mutex_unlock(&lane->lock);

@@ -28,13 +28,14 @@ struct lane;
 struct lane *lane_new(const struct lane_settings *settings);
 
 /* A place in the queue; false: full, or ended. Each place taken must be filled by lane_push, which tells for whom the job is
- * (as http_address_counted). Neither blocks. */
+ * (as http_address_counted), and when it is late: by a clock of the caller's, and no sooner than those before it. Neither
+ * blocks. */
 bool lane_reserve(struct lane *lane);
-void lane_push(struct lane *lane, void *job, const struct http_address *client);
+void lane_push(struct lane *lane, void *job, const struct http_address *client, int64_t late);
 
-/* Takes a job back that has waited for a thread since before that time (base/clock.h); NULL when there is none. From any
- * thread; does not block. */
-void *lane_take_late(struct lane *lane, int64_t before);
+/* Takes a job back that still waits for a thread and is late by now; NULL when there is none. From any thread; does not
+ * block. */
+void *lane_take_late(struct lane *lane, int64_t now);
 
 struct lane_figures {
     const char *name;

@@ -168,11 +168,11 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 static void look_around(void *context) {
     struct http_server *server = context;
     watch_look(server);
-    int64_t now = deadline_now(&server->deadlines, deadline_clock());
+    int64_t now = deadline_look(&server->deadlines, deadline_clock());
     if (now == server->deadlines.passed)
         return;
     connection_sweep(server, now);
-    dispatch_expire(server);
+    dispatch_expire(server, now);
 }
 
 /* libmicrohttpd's own timeouts are off: connections have deadlines (http/connection.h). */

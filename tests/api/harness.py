@@ -456,6 +456,15 @@ class RawAnswer:
         return json.loads(self.body)
 
 
+@contextlib.contextmanager
+def locked(database, *tables):
+    """Keeps everybody else from them."""
+    with contextlib.closing(database.cluster.connect(database.name)) as connection, connection.cursor() as cursor:
+        connection.autocommit = False
+        cursor.execute(f"lock table {', '.join(tables)} in access exclusive mode")
+        yield
+
+
 class RawConnection:
     """A socket to the server. What is sent is exactly the bytes given. All of 127.0.0.0/8 may be the source."""
 

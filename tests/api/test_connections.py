@@ -3,7 +3,6 @@ and counted; whoever else is there does not notice."""
 
 import contextlib
 import pathlib
-import re
 import resource
 import shutil
 import signal
@@ -82,44 +81,68 @@ def test_silent_connections(serve, phase, text, option):
     late(tree.world.server, phase)
 
 
+def is_stopped(process):
+    try:
+        states = [(task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                  for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):  # a thread that ends
+        return False
+    return set(states) == {"T"}
+
+
 @contextlib.contextmanager
 def stopped(process):
     """The threads of a process need not stop at once: here they have."""
     process.send_signal(signal.SIGSTOP)
     try:
-        tasks = pathlib.Path(f"/proc/{process.pid}/task")
-        harness.until(lambda: all(re.search(r"\nState:\tT", (task / "status").read_text()) for task in tasks.iterdir()),
-                      PATIENCE, "the end of all that runs")
+        harness.until(lambda: is_stopped(process), PATIENCE, "the end of all that runs")
         yield
     finally:
         process.send_signal(signal.SIGCONT)
 
 
+GREETING = f"GET / HTTP/1.1\r\n{HEAD}\r\n"
+
+
 def test_who_comes_while_the_server_is_stopped(serve):
     """Its clock goes on: who is let in late has all the time that there is."""
-    tree = serve("--header-timeout", "1")
-    with harness.RawConnection(tree.world.server) as connection:
-        with stopped(tree.world.server.process):
-            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+    server = serve("--header-timeout", "1").world.server
+    with contextlib.ExitStack() as stack:
+        with stopped(server.process):
+            connection = stack.enter_context(harness.RawConnection(server))
+            connection.send(GREETING.encode())
             time.sleep(3)
         answer = connection.answer()
         assert answer and answer.status == 200
 
 
-@pytest.mark.parametrize("begun", ["", "GET / HT", "GET / HTTP/1.1\r\nHo"])
-def test_whom_the_server_keeps_waiting(serve, begun):
-    """A stop in the midst of a request is not the client's time."""
-    tree = serve("--header-timeout", "2")
-    with harness.RawConnection(tree.world.server) as connection:
-        connection.send(begun.encode())
-        harness.all_is_read(tree.world.server, connection)
-        with stopped(tree.world.server.process):
-            time.sleep(4)
-        for _ in range(2):  # the first one's answer may come before it has looked who is late
-            assert harness.raw(tree.world.server, f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode()).status == 200
-        connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n"[len(begun):].encode())
-        answer = connection.answer()
-        assert answer and answer.status == 200
+def test_whom_the_server_keeps_waiting(serve, database):
+    """That it was stopped in the midst of a request is not the client's delay, whether it still sends, or waits for a
+    worker."""
+    tree = serve("--header-timeout", "10", "--queue-timeout", "10", "--workers", "1")
+    server = tree.world.server
+    ask = f"GET /experiments/{tree.experiment['id']} HTTP/1.1\r\n{HEAD}{credentials(tree)}\r\n"
+    with contextlib.ExitStack() as stack:
+        with harness.locked(database, "experiments"):
+            asking = [stack.enter_context(harness.RawConnection(server)) for _ in range(2)]
+            asking[0].send(ask.encode())
+            reaches(server, 1, "carbond_lane_threads_busy", lane="worker")
+            asking[1].send(ask.encode())
+            reaches(server, 1, "carbond_lane_jobs_waiting", lane="worker")
+            begun = {text: stack.enter_context(harness.RawConnection(server)) for text in ("", GREETING[:8], GREETING[:18])}
+            for text, connection in begun.items():
+                connection.send(text.encode())
+                harness.all_is_read(server, connection)
+            assert harness.raw(server, GREETING.encode()).status == 200  # so all before have been let in
+            with stopped(server.process):
+                time.sleep(12)
+            for _ in range(2):  # the first one's answer may come before the server has looked who is late
+                assert harness.raw(server, GREETING.encode()).status == 200
+        for text, connection in begun.items():
+            connection.send(GREETING[len(text):].encode())
+        for connection in (*begun.values(), *asking):
+            answer = connection.answer()
+            assert answer and answer.status == 200
 
 
 def test_slow_link(serve):
@@ -189,21 +212,16 @@ def test_one_address_leaves_workers_to_others(serve):
 
 def test_who_waits_too_long_for_a_worker(serve, database):
     tree = serve("--workers", "1", "--queue-timeout", "1")
-    connection = database.cluster.connect(database.name)
-    connection.autocommit = False
     path = f"/experiments/{tree.experiment['id']}"
     ask = f"GET {path} HTTP/1.1\r\n{HEAD}{credentials(tree)}\r\n".encode()
-    with connection.cursor() as cursor, harness.RawConnection(tree.world.server) as first, \
-            harness.RawConnection(tree.world.server) as second:
-        cursor.execute("lock table experiments in access exclusive mode")
-        first.send(ask)
-        reaches(tree.world.server, 1, "carbond_lane_threads_busy", lane="worker")
-        second.send(ask)
-        answer = second.answer()
-        assert answer.status == 503 and answer.headers["retry-after"]
-        connection.rollback()
+    with harness.RawConnection(tree.world.server) as first, harness.RawConnection(tree.world.server) as second:
+        with harness.locked(database, "experiments"):
+            first.send(ask)
+            reaches(tree.world.server, 1, "carbond_lane_threads_busy", lane="worker")
+            second.send(ask)
+            answer = second.answer()
+            assert answer.status == 503 and answer.headers["retry-after"]
         assert first.answer().status == 200
-    connection.close()
     reaches(tree.world.server, 1, "carbond_lane_late_total", lane="worker")
 
 

@@ -32,18 +32,6 @@ def ends_in_time(server):
     return time.monotonic() - begun
 
 
-@contextlib.contextmanager
-def locked(database, *tables):
-    connection = database.cluster.connect(database.name)
-    connection.autocommit = False
-    with connection.cursor() as cursor:
-        cursor.execute(f"lock table {', '.join(tables)} in access exclusive mode")
-    try:
-        yield
-    finally:
-        connection.close()
-
-
 def test_under_load(carbond_binary, own_database, jwt_key_file):
     account = senders.Account()
     with started(carbond_binary, own_database, jwt_key_file) as (server, tree, headers):
@@ -104,8 +92,8 @@ def test_a_database_that_hangs(carbond_binary, own_cluster, own_database, jwt_ke
                 account.acknowledge(bodies)
             return status
 
-        hold = {"a lock": lambda: locked(own_database, "emissions"),
-                "a lock on tokens": lambda: locked(own_database, "project_tokens", "users"),
+        hold = {"a lock": lambda: harness.locked(own_database, "emissions"),
+                "a lock on tokens": lambda: harness.locked(own_database, "project_tokens", "users"),
                 "a freeze": own_cluster.frozen}[hindrance]
         with hold(), concurrent.futures.ThreadPoolExecutor(40) as pool:
             answers = [pool.submit(post, number) for number in range(40)]

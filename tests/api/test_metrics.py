@@ -1,7 +1,6 @@
 """GET /metrics: what a scraper reads is well-formed, true, documented, and tells nothing of a client."""
 
 import concurrent.futures
-import contextlib
 import math
 import os
 import pathlib
@@ -136,16 +135,6 @@ def own(carbond_binary, own_database, jwt_key_file):
         yield harness.World(server)
 
 
-@contextlib.contextmanager
-def locked(database, table):
-    connection = database.cluster.connect(database.name)
-    connection.autocommit = False
-    with connection.cursor() as cursor:
-        cursor.execute(f"lock table {table} in access exclusive mode")
-        yield
-    connection.close()
-
-
 # -- the listener -------------------------------------------------------------------------------------------------------
 
 def test_every_metric_is_documented(own):
@@ -254,7 +243,7 @@ def test_requests_by_route_and_status(own):
 
 def test_durations(own):
     tree = harness.Tree(own)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool, locked(own.database, "runs"):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, harness.locked(own.database, "runs"):
         asked = pool.submit(tree.client.get, f"/runs/{tree.run['id']}")
         time.sleep(1.2)
         assert not asked.done()
@@ -409,7 +398,7 @@ def test_a_lane_that_is_full(own):
     assert (lane("threads"), lane("jobs_capacity"), lane("refused_total")) == (1, 2, 0)
     assert value(own.server, "carbond_lane_threads", lane="password") == 2
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        with locked(own.database, "experiments"):
+        with harness.locked(own.database, "experiments"):
             ask = lambda: harness.requests.get(f"{own.server.url}/experiments/{tree.experiment['id']}", timeout=20,  # noqa: E731
                                                headers=dict(tree.client.session.headers)).status_code
             asked = [pool.submit(ask)]
@@ -438,7 +427,7 @@ def test_statements_by_outcome(carbond_binary, new_database, jwt_key_file):
         assert (outcome("away"), outcome("refused"), outcome("taken"), outcome("failed")) == (0, 0, 0, 0)
         tree.world.nobody.post("/user", body, 409)
         assert outcome("taken") == 1
-        with locked(database, "runs"):
+        with harness.locked(database, "runs"):
             tree.client.get(run, 503)
         assert outcome("away") == 1
         database.query("drop table runs cascade")

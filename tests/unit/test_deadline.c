@@ -3,7 +3,7 @@
 
 #include "http/deadline.h"
 
-enum { START = 1000, MANY = 3000 };
+enum { START = 1000, MANY = 3000, ROUNDS = 5 };
 
 static void comes_up_at_its_time(void **state) {
     (void)state;
@@ -62,22 +62,32 @@ static void a_late_look_finds_all(void **state) {
     assert_int_equal(found, MANY);
 }
 
-/* The clock goes on while the process is stopped, the wheel does not; and who is given a deadline before the next look has
- * no more time than others. */
-static void time_that_nobody_looks_at_does_not_count(void **state) {
+/* The clock goes on while the process is stopped, the wheel does not; and who is given a deadline before what has passed is
+ * taken, however often the clock is looked at by then, has no more time than others. */
+static void time_in_which_nobody_takes_does_not_count(void **state) {
     (void)state;
     struct deadline_wheel wheel;
     struct deadline before = {0}, after = {0};
-    deadline_wheel_init(&wheel, START);
-    deadline_set(&wheel, &before, deadline_now(&wheel, START) + 4);
-    assert_int_equal(deadline_now(&wheel, START + 2), START + 2);
-    assert_null(deadline_take(&wheel, START + 2));
-    assert_int_equal(deadline_now(&wheel, START + 2 + MANY), START + 4);
-    deadline_set(&wheel, &after, deadline_now(&wheel, START + 2 + MANY) + 1);
-    assert_ptr_equal(deadline_take(&wheel, START + 4), &before);
-    assert_null(deadline_take(&wheel, START + 4));
-    assert_int_equal(deadline_now(&wheel, START + 3 + MANY), START + 5);
-    assert_ptr_equal(deadline_take(&wheel, START + 5), &after);
+    int64_t clock = START, time = START;
+    deadline_wheel_init(&wheel, clock);
+    for (int round = 0; round < ROUNDS; round++) {
+        deadline_set(&wheel, &before, deadline_look(&wheel, clock) + 4);
+        clock += 2, time += 2;
+        assert_int_equal(deadline_look(&wheel, clock), time);
+        assert_null(deadline_take(&wheel, time));
+        clock += MANY, time += 2;
+        assert_int_equal(deadline_look(&wheel, clock), time);
+        clock += MANY;
+        deadline_set(&wheel, &after, deadline_look(&wheel, clock) + 1);
+        clock += MANY;
+        assert_int_equal(deadline_look(&wheel, clock), time);
+        assert_ptr_equal(deadline_take(&wheel, time), &before);
+        assert_null(deadline_take(&wheel, time));
+        clock++, time++;
+        assert_int_equal(deadline_look(&wheel, clock), time);
+        assert_ptr_equal(deadline_take(&wheel, time), &after);
+        assert_null(deadline_take(&wheel, time));
+    }
 }
 
 int main(void) {
@@ -86,7 +96,7 @@ int main(void) {
         cmocka_unit_test(what_is_due_already_comes_up_next),
         cmocka_unit_test(moves_and_goes),
         cmocka_unit_test(a_late_look_finds_all),
-        cmocka_unit_test(time_that_nobody_looks_at_does_not_count),
+        cmocka_unit_test(time_in_which_nobody_takes_does_not_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

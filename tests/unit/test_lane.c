@@ -8,6 +8,8 @@
 
 enum { PATIENCE = 60 /* seconds */, ROUNDS = 5 };
 
+static int64_t pushed; /* jobs: each is late when its number comes */
+
 static const struct http_address one = {{1}}, other = {{2}};
 
 struct job {
@@ -48,7 +50,7 @@ static void push(struct lane *lane, struct job *job, const struct http_address *
     sem_init(&job->begun, 0, 0);
     sem_init(&job->may_end, 0, 0);
     assert_true(lane_reserve(lane));
-    lane_push(lane, job, client);
+    lane_push(lane, job, client, ++pushed);
 }
 
 static void assert_begins(struct job *job) {
@@ -84,7 +86,8 @@ static void whose_share_is_used_up_waits(void **state) {
         end(&first);
         assert_begins(&second);
         assert_waits(&third);
-        assert_ptr_equal(lane_take_late(lane, INT64_MAX), &third);
+        assert_null(lane_take_late(lane, pushed - 3));
+        assert_ptr_equal(lane_take_late(lane, pushed - 2), &third);
         assert_null(lane_take_late(lane, INT64_MAX));
         end(&second);
         end(&theirs_too);
