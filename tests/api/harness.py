@@ -49,6 +49,28 @@ def until(condition, seconds=10, what="what was waited for"):
         time.sleep(0.02)
 
 
+def _has_stopped(process):
+    try:
+        states = {(task / "stat").read_text().rpartition(")")[2].split()[0]
+                  for task in pathlib.Path(f"/proc/{process}/task").iterdir()}
+    except (FileNotFoundError, ProcessLookupError):  # a thread that ends
+        return False
+    return states <= {"T", "Z"}
+
+
+@contextlib.contextmanager
+def stopped(*processes):
+    """The threads of a process that is to stop go on until they hear of it: here they have."""
+    try:
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        until(lambda: all(map(_has_stopped, processes)), 30, "the end of all that runs")
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
 def _patient(send):
     return lambda self, request, timeout=None, **more: send(self, request, timeout=timeout and patience(timeout), **more)
 
@@ -166,14 +188,8 @@ class Cluster:
     @contextlib.contextmanager
     def frozen(self):
         """It accepts connections, and says nothing more."""
-        processes = [self.postmaster(), *self.children()]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        try:
+        with stopped(self.postmaster()), stopped(*self.children()):
             yield
-        finally:
-            for process in reversed(processes):
-                os.kill(process, signal.SIGCONT)
 
     def remove(self):
         self._undertaker.stdin.close()

@@ -2,10 +2,8 @@
 and counted; whoever else is there does not notice."""
 
 import contextlib
-import pathlib
 import resource
 import shutil
-import signal
 import socket
 import time
 
@@ -81,26 +79,6 @@ def test_silent_connections(serve, phase, text, option):
     late(tree.world.server, phase)
 
 
-def is_stopped(process):
-    try:
-        states = [(task / "stat").read_text().rsplit(")", 1)[1].split()[0]
-                  for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()]
-    except (FileNotFoundError, ProcessLookupError):  # a thread that ends
-        return False
-    return set(states) == {"T"}
-
-
-@contextlib.contextmanager
-def stopped(process):
-    """The threads of a process need not stop at once: here they have."""
-    process.send_signal(signal.SIGSTOP)
-    try:
-        harness.until(lambda: is_stopped(process), PATIENCE, "the end of all that runs")
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
-
-
 GREETING = f"GET / HTTP/1.1\r\n{HEAD}\r\n"
 
 
@@ -108,7 +86,7 @@ def test_who_comes_while_the_server_is_stopped(serve):
     """Its clock goes on: who is let in late has all the time that there is."""
     server = serve("--header-timeout", "1").world.server
     with contextlib.ExitStack() as stack:
-        with stopped(server.process):
+        with harness.stopped(server.process.pid):
             connection = stack.enter_context(harness.RawConnection(server))
             connection.send(GREETING.encode())
             time.sleep(3)
@@ -134,7 +112,7 @@ def test_whom_the_server_keeps_waiting(serve, database):
                 connection.send(text.encode())
                 harness.all_is_read(server, connection)
             assert harness.raw(server, GREETING.encode()).status == 200  # so all before have been let in
-            with stopped(server.process):
+            with harness.stopped(server.process.pid):
                 time.sleep(12)
             for _ in range(2):  # the first one's answer may come before the server has looked who is late
                 assert harness.raw(server, GREETING.encode()).status == 200

@@ -2,7 +2,6 @@
 told that it is, until it is found to be."""
 
 import contextlib
-import os
 import pathlib
 import re
 import shutil
@@ -90,13 +89,9 @@ class Cutter:
 
     def _cut(self, client, answer):
         victim, self.victim = self.victim, None
-        os.kill(victim, signal.SIGSTOP)
-        try:
-            harness.until(lambda: pathlib.Path(f"/proc/{victim}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        with harness.stopped(victim):
             client.sendall(answer)
             client.close()
-        finally:
-            os.kill(victim, signal.SIGCONT)
         self.happened.set()
 
 
