@@ -42,12 +42,11 @@ static int seconds_of(const struct http_connection *connection) {
     return offset ? *(const int *)((const char *)connection->server->settings + offset) : 0;
 }
 
-/* A second more, since this one may be nearly over. */
 static void arm(struct http_connection *connection) {
     struct deadline_wheel *wheel = &connection->server->deadlines;
     int seconds = seconds_of(connection);
     if (seconds)
-        deadline_set(wheel, &connection->deadline, deadline_look(wheel, deadline_clock()) + seconds + 1);
+        deadline_set(wheel, &connection->deadline, deadline_in(wheel, deadline_clock(), seconds));
     else
         deadline_clear(wheel, &connection->deadline);
 }

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-/* Of who takes what has passed once a second (http/loop.c), by a clock that has only seconds. */
+/* Seconds. Who looks every second, or a little later, may see the clock's whole seconds go on by two. */
 enum { LONGEST_PAUSE = 2 };
 
 static struct deadline *slot_of(struct deadline_wheel *wheel, int64_t second) {
@@ -26,6 +26,10 @@ int64_t deadline_look(struct deadline_wheel *wheel, int64_t clock) {
     if (clock - wheel->away > latest)
         wheel->away = clock - latest;
     return clock - wheel->away;
+}
+
+int64_t deadline_in(struct deadline_wheel *wheel, int64_t clock, int seconds) {
+    return deadline_look(wheel, clock) + seconds + 1; /* since this one may be nearly over */
 }
 
 void deadline_clear(struct deadline_wheel *wheel, struct deadline *deadline) {

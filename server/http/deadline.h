@@ -26,10 +26,13 @@ int64_t deadline_clock(void);
 
 void deadline_wheel_init(struct deadline_wheel *wheel, int64_t clock);
 
-/* Looks at the clock, and returns the wheel's time, which all other times here are. It stands still from two seconds after
- * all that had passed was taken: who takes nothing for so long was stopped (SIGSTOP, a paused container or machine) or had
- * no processor, and nobody else is late for that. */
+/* The wheel's time, which all other times here are, when the clock says this. It goes on by two seconds at most until what
+ * has passed is taken, which is to be done once a second: who is slower than that was stopped (SIGSTOP, a paused container or
+ * machine) or had no processor, and nobody else is late for it. */
 int64_t deadline_look(struct deadline_wheel *wheel, int64_t clock);
+
+/* The second in which so many whole ones will have passed. */
+int64_t deadline_in(struct deadline_wheel *wheel, int64_t clock, int seconds);
 
 /* Sets or moves it. What is due already comes up a second later. */
 void deadline_set(struct deadline_wheel *wheel, struct deadline *deadline, int64_t due);

@@ -300,11 +300,6 @@ static bool handle_at_once(struct http_request *request, enum MHD_Result *result
     return true;
 }
 
-/* A second more, since this one may be nearly over. */
-static int64_t patience_ends(struct http_server *server) {
-    return deadline_look(&server->deadlines, deadline_clock()) + server->settings->queue_timeout + 1;
-}
-
 /* The place in the queue is taken first, and the connection suspended before a worker can know of the request. */
 static enum MHD_Result handle(struct http_request *request) {
     const struct http_route *route = request->match.route;
@@ -329,7 +324,9 @@ static enum MHD_Result handle(struct http_request *request) {
     request->on_lane = true;
     MHD_suspend_connection(request->connection);
     const struct http_address client = http_address_counted(http_request_address(request));
-    lane_push(lane, request, &client, patience_ends(request->server));
+    struct http_server *server = request->server;
+    int64_t late_at = deadline_in(&server->deadlines, deadline_clock(), server->settings->queue_timeout);
+    lane_push(lane, request, &client, late_at);
     return MHD_YES;
 }
 

@@ -17,7 +17,7 @@ struct worker {
 struct waiting_job {
     void *job;
     struct http_address client;
-    int64_t late; /* when it is */
+    int64_t late_at;
 };
 
 struct lane {
@@ -90,7 +90,7 @@ static void *next_job(struct worker *worker) {
 
 void *lane_take_late(struct lane *lane, int64_t now) {
     pthread_mutex_lock(&lane->lock);
-    void *job = lane->waiting && place(lane, 0)->late <= now ? take(lane, 0).job : NULL;
+    void *job = lane->waiting && place(lane, 0)->late_at <= now ? take(lane, 0).job : NULL;
     pthread_mutex_unlock(&lane->lock);
     if (job)
         metric_count(&lane->late, 1);
@@ -150,9 +150,9 @@ bool lane_reserve(struct lane *lane) {
     return room;
 }
 
-void lane_push(struct lane *lane, void *job, const struct http_address *client, int64_t late) {
+void lane_push(struct lane *lane, void *job, const struct http_address *client, int64_t late_at) {
     pthread_mutex_lock(&lane->lock);
-    *place(lane, lane->waiting) = (struct waiting_job){job, *client, late};
+    *place(lane, lane->waiting) = (struct waiting_job){job, *client, late_at};
     lane->waiting++;
     pthread_cond_signal(&lane->filled);
     pthread_mutex_unlock(&lane->lock);

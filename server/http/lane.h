@@ -31,7 +31,7 @@ struct lane *lane_new(const struct lane_settings *settings);
  * (as http_address_counted), and when it is late: by a clock of the caller's, and no sooner than those before it. Neither
  * blocks. */
 bool lane_reserve(struct lane *lane);
-void lane_push(struct lane *lane, void *job, const struct http_address *client, int64_t late);
+void lane_push(struct lane *lane, void *job, const struct http_address *client, int64_t late_at);
 
 /* Takes a job back that still waits for a thread and is late by now; NULL when there is none. From any thread; does not
  * block. */

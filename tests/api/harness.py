@@ -68,7 +68,8 @@ def stopped(*processes):
         yield
     finally:
         for process in processes:
-            os.kill(process, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
 
 def _patient(send):

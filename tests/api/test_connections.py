@@ -196,8 +196,10 @@ def test_who_waits_too_long_for_a_worker(serve, database):
         with harness.locked(database, "experiments"):
             first.send(ask)
             reaches(tree.world.server, 1, "carbond_lane_threads_busy", lane="worker")
+            began = time.monotonic()
             second.send(ask)
             answer = second.answer()
+            assert 1 <= time.monotonic() - began < harness.patience(8)
             assert answer.status == 503 and answer.headers["retry-after"]
         assert first.answer().status == 200
     reaches(tree.world.server, 1, "carbond_lane_late_total", lane="worker")

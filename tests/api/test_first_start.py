@@ -123,7 +123,7 @@ def test_a_newer_schema_is_served(carbond_binary, new_database):
 # -- a database that is away --------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def stopped(cluster):
+def away(cluster):
     cluster.stop()
     try:
         yield
@@ -133,7 +133,7 @@ def stopped(cluster):
 
 def test_waits_for_its_database(carbond_binary, own_cluster):
     database = harness.Database(own_cluster, own_cluster.createdb())
-    with stopped(own_cluster):
+    with away(own_cluster):
         process = serve(carbond_binary, database, *FIRST_START, "--database-wait", "3600")
         read_until(process, "database is away")
     read_until(process, "listening")
@@ -143,13 +143,13 @@ def test_waits_for_its_database(carbond_binary, own_cluster):
 
 
 def test_does_not_wait_for_ever(carbond_binary, own_cluster, own_database):
-    with stopped(own_cluster):
+    with away(own_cluster):
         status, errors = end_of(serve(carbond_binary, own_database, "--migrate", "true", "--database-wait", "1"))
     assert status == 3 and "the database is away" in errors
 
 
 def test_may_be_ended_while_it_waits(carbond_binary, own_cluster, own_database):
-    with stopped(own_cluster):
+    with away(own_cluster):
         process = serve(carbond_binary, own_database, "--migrate", "true", "--database-wait", "3600")
         read_until(process, "database is away")
         process.send_signal(signal.SIGTERM)

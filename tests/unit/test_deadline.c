@@ -71,14 +71,14 @@ static void time_in_which_nobody_takes_does_not_count(void **state) {
     int64_t clock = START, time = START;
     deadline_wheel_init(&wheel, clock);
     for (int round = 0; round < ROUNDS; round++) {
-        deadline_set(&wheel, &before, deadline_look(&wheel, clock) + 4);
+        deadline_set(&wheel, &before, deadline_in(&wheel, clock, 3));
         clock += 2, time += 2;
         assert_int_equal(deadline_look(&wheel, clock), time);
         assert_null(deadline_take(&wheel, time));
         clock += MANY, time += 2;
         assert_int_equal(deadline_look(&wheel, clock), time);
         clock += MANY;
-        deadline_set(&wheel, &after, deadline_look(&wheel, clock) + 1);
+        deadline_set(&wheel, &after, deadline_in(&wheel, clock, 0));
         clock += MANY;
         assert_int_equal(deadline_look(&wheel, clock), time);
         assert_ptr_equal(deadline_take(&wheel, time), &before);
