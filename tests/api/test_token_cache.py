@@ -114,7 +114,7 @@ def test_what_ends_through_one_server_ends_on_all(servers, tree, end):
         harness.until(lambda: all(len(stream.answers) > 100 for stream in streams), 30)
         act()
         acted = time.monotonic()
-        time.sleep(LIFE + 3 * SLACK)
+        harness.until(lambda: all(stream.answers[-1][0] > acted + LIFE + SLACK for stream in streams), LIFE + 30)
     finally:
         for stream in streams:
             stream.end()

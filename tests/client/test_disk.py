@@ -351,7 +351,7 @@ def test_a_power_cut_with_fsync_interval(server, spool, layer):
         ids = tracker.sync(1)
         tracker.emit(1)
         harness.until(lambda: tracker.stats()["spool_bytes"] > 32 * 150, what="the ring on the disk")
-        time.sleep(harness.patience(0.5))
+        time.sleep(harness.patience(2))  # ten intervals
         cut(tracker, layer)
     with tracker_of(server, spool) as successor:
         successor.flush()
@@ -365,20 +365,20 @@ DAY = 86400
 
 @pytest.mark.parametrize("jump", [-400 * DAY, DAY, 400 * DAY])
 def test_pauses_do_not_go_by_the_clock_on_the_wall(server, spool, layer, jump):
-    with tracker_of(server, spool, layer, retry_min=1000, retry_max=1000) as tracker:
+    with tracker_of(server, spool, layer, retry_min=3000, retry_max=3000) as tracker:
         run = tracker.run()
         tracker.flush()
-        server.script(faulty.status(503, Retry_After=1))
+        server.script(faulty.status(503, Retry_After=3))
         ids = tracker.sync(5)
         harness.until(lambda: tracker.stats()["retry_in"] > 0)
         layer.set(seconds=jump)
         ids += tracker.sync(5)
         began = time.monotonic()
         tracker.flush(200, code=4)
-        assert 0.15 < time.monotonic() - began < harness.patience(1)
-        harness.until(lambda: server.ids(run) == ids, 5)
+        assert 0.15 < time.monotonic() - began < harness.patience(5)
+        harness.until(lambda: server.ids(run) == ids, 20)
         first, second = server.of("/emissions/batch")[:2]
-        assert 0.9 < second.at - first.at < harness.patience(3)
+        assert 2.9 < second.at - first.at < harness.patience(10)
 
 
 @pytest.mark.parametrize("jump", [-400 * DAY, 400 * DAY])
