@@ -14,6 +14,7 @@ from test_metrics import reaches, value
 from test_tls import busiest, running
 
 HEAD = "Host: carbond.test\r\n"
+GREETING = f"GET / HTTP/1.1\r\n{HEAD}\r\n"
 PATIENCE = 30  # seconds: a loaded machine may take its time, but not for ever
 
 
@@ -68,7 +69,7 @@ def test_trickling_requests(serve, phase, option, text):
 
 
 @pytest.mark.parametrize("phase, text, option", [("new", "", "--header-timeout"), ("new", "GET / HT", "--header-timeout"),
-                                                 ("idle", f"GET / HTTP/1.1\r\n{HEAD}\r\n", "--idle-timeout")])
+                                                 ("idle", GREETING, "--idle-timeout")])
 def test_silent_connections(serve, phase, text, option):
     tree = serve(option, "1")
     with harness.RawConnection(tree.world.server) as connection:
@@ -77,9 +78,6 @@ def test_silent_connections(serve, phase, text, option):
             assert connection.answer().status == 200
         assert connection.closed()
     late(tree.world.server, phase)
-
-
-GREETING = f"GET / HTTP/1.1\r\n{HEAD}\r\n"
 
 
 def test_who_comes_while_the_server_is_stopped(serve):
@@ -264,7 +262,7 @@ def refused(connection):
 def test_connections_of_one_address(serve):
     tree = serve("--connections-per-address", "5")
     server = tree.world.server
-    ask = f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode()
+    ask = GREETING.encode()
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(harness.RawConnection(server, "127.0.0.2")).send(b"GET")
@@ -290,7 +288,7 @@ def test_a_trusted_proxy_comes_for_many(serve):
     with contextlib.ExitStack() as stack:
         for _ in range(10):
             connection = stack.enter_context(harness.RawConnection(tree.world.server, "127.0.0.2"))
-            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+            connection.send(GREETING.encode())
             assert connection.answer().status == 200
 
 
@@ -337,7 +335,7 @@ def test_requests_of_one_connection(serve):
     tree = serve("--requests-per-connection", "3")
     with harness.RawConnection(tree.world.server) as connection:
         for last in (False, False, True):
-            connection.send(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+            connection.send(GREETING.encode())
             assert (connection.answer().headers.get("connection", "").lower() == "close") is last
         assert connection.closed()
 

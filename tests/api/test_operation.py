@@ -158,29 +158,20 @@ def test_full_queue_is_503_at_once(carbond_binary, database, jwt_key_file):
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--workers", "1",
                         "--queue-size", "2") as server:
         tree = harness.Tree(harness.World(server))
-        connection = database.cluster.connect(database.name)
-        connection.autocommit = False
-        with connection.cursor() as cursor:
-            cursor.execute("lock table experiments in access exclusive mode")
-            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            with harness.locked(database, "experiments"):
                 asked = [pool.submit(harness.requests.get, f"{server.url}/experiments/{tree.experiment['id']}", timeout=20,
                                      headers=dict(tree.client.session.headers)) for _ in range(8)]
                 harness.until(lambda: sum(future.done() for future in asked) >= 5, 10)
-                connection.rollback()
-                statuses = sorted(future.result().status_code for future in asked)
-        connection.close()
+            statuses = [future.result().status_code for future in asked]
         assert statuses.count(200) >= 2 and set(statuses) == {200, 503}
 
 
 def test_statement_timeout(carbond_binary, database, jwt_key_file):
     with harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, "--statement-timeout", "1") as server:
         tree = harness.Tree(harness.World(server))
-        connection = database.cluster.connect(database.name)
-        connection.autocommit = False
-        with connection.cursor() as cursor:
-            cursor.execute("lock table experiments in access exclusive mode")
+        with harness.locked(database, "experiments"):
             tree.client.get(f"/experiments/{tree.experiment['id']}", 503)
-        connection.close()
         tree.client.get(f"/experiments/{tree.experiment['id']}")
 
 

@@ -110,12 +110,8 @@ def test_partitions_are_made(database, world):
 def test_a_statement_ends_in_time(world, database):
     """Its timeout came with it: the session's own is an hour."""
     tree = harness.Tree(world)
-    connection = database.cluster.connect(database.name)
-    connection.autocommit = False
-    with connection.cursor() as cursor:
-        cursor.execute("lock table experiments in access exclusive mode")
+    with harness.locked(database, "experiments"):
         tree.client.get(f"/experiments/{tree.experiment['id']}", 503)
-    connection.close()
     assert "sqlstate=57014" in world.server.log()
     tree.client.get(f"/experiments/{tree.experiment['id']}")
 
