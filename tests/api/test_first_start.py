@@ -10,6 +10,7 @@ import pytest
 
 import certificates
 import harness
+import ports
 
 EMAIL = "admin@example.org"
 TOLD = re.compile(r"""First start: this is told once\.
@@ -227,7 +228,7 @@ def health(binary, listen, *options, **environment):
 
 
 def test_health(carbond_binary, database):
-    server = harness.Server(carbond_binary, database, drain_delay=3600)
+    server = harness.Server(carbond_binary, database, listen=ports.free_address(), drain_delay=3600)
     try:
         done = health(carbond_binary, server.address)
         assert (done.returncode, done.stderr) == (0, "") and '"ok"' in done.stdout

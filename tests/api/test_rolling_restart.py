@@ -11,6 +11,7 @@ import threading
 
 import harness
 import plain_sql
+import ports
 import senders
 
 MANUAL = (harness.ROOT / "docs" / "operations.md").read_text()
@@ -18,16 +19,11 @@ MANUAL = (harness.ROOT / "docs" / "operations.md").read_text()
 DRAIN_DELAY = 4
 
 
-def free_address():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return "127.0.0.1:{}".format(listener.getsockname()[1])
-
-
 class Balancer:
     """HAProxy with the configuration of the manual, and addresses of the test."""
 
     def __init__(self, directory, servers):
-        self.address = free_address()
+        self.address = ports.free_address()
         self.url, self.secrets, self.process = f"http://{self.address}", set(), None
         text = re.search(r"^```haproxy\n(.*?)^```", MANUAL, re.MULTILINE | re.DOTALL)[1]
         for written, address in (("*:8008", self.address), *zip(("carbond-1:8008", "carbond-2:8008"), servers)):
@@ -100,7 +96,7 @@ def more(trackers):
 
 def test_rolling_restart(carbond_binary, new_database, jwt_key_file, tmp_path):
     database = new_database()
-    addresses = [free_address(), free_address()]
+    addresses = [ports.free_address(), ports.free_address()]
 
     def start(address):
         return harness.Server(carbond_binary, database, "--jwt-hs256-key-file", jwt_key_file, listen=address,

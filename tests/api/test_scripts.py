@@ -16,6 +16,7 @@ import pytest
 import requests
 
 import harness
+import ports
 
 SCRIPTS = sorted(path.name for path in (harness.ROOT / "script").iterdir() if os.access(path, os.X_OK))
 RELEASE = harness.ROOT / "build" / "bin" / "carbond"
@@ -34,11 +35,6 @@ END_OF_TELLING = "codecarbon 2 sends no token"
 def script(name, *arguments, root=harness.ROOT):
     return subprocess.run([root / "script" / name, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=300, env=harness.clean_environment())
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def processes_of(directory):
@@ -84,7 +80,7 @@ class Start:
 
     def __init__(self, clone):
         self.clone = clone
-        self.port = free_port()
+        self.port = ports.free_port()
         self.output_path = clone.parent / f"output-{self.port}"
         with open(self.output_path, "wb") as output:
             self.process = subprocess.Popen([clone / "script" / "server", "--port", str(self.port)],

@@ -8,7 +8,7 @@ import tempfile
 
 import loads
 import rounds
-from stand import PROGRAMS, QuietServer, harness
+from stand import PROGRAMS, harness, ports
 
 EMITTERS = 8
 RATE = 100_000     # calls a second, of all of them
@@ -66,7 +66,7 @@ def measure_drain(bench, directory, report):
     runs, token = loads.Runs("01940000"), bench.token()
     bench.make_runs(runs)
     for count in BACKLOG_RUNS:
-        address = QuietServer.free_address()
+        address = ports.free_address()
         load = Load(bench, f"http://{address}", pathlib.Path(directory) / f"drain-{count}")
         load("fill", count, BACKLOG)
         with bench.serve(functools.partial(harness.Server, listen=address)):

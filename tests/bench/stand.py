@@ -12,6 +12,7 @@ import requests
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "api"))
 import harness  # noqa: E402
+import ports  # noqa: E402
 
 PROGRAMS = harness.ROOT / "build" / "bin"
 BINARY = PROGRAMS / "carbond"
@@ -25,13 +26,8 @@ class QuietServer(harness.Server):
     """One that logs warnings at most, and so not where it listens: that is chosen beforehand."""
 
     def __init__(self, *arguments):
-        self.chosen = [self.free_address(), self.free_address()]
+        self.chosen = [ports.free_address(), ports.free_address()]
         super().__init__(*arguments, "--log-level", "warn", listen=self.chosen[0], metrics_listen=self.chosen[1])
-
-    @staticmethod
-    def free_address():
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            return f"127.0.0.1:{listener.getsockname()[1]}"
 
     def _listening(self):
         super()._listening()  # that it has not ended

@@ -13,6 +13,8 @@ import time
 import urllib.parse
 import uuid
 
+import ports
+
 REASONS = {200: "OK", 201: "Created"}
 RST = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 RUN_MEMBERS = {"timestamp", "experiment_id"}
@@ -176,7 +178,7 @@ class FaultyServer:
         self._exchanges = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.port = 0
+        self.port = ports.free_port()
         self._listener = None
 
     def __enter__(self):
@@ -225,7 +227,6 @@ class FaultyServer:
         if self._listener:
             return
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.ssl, limit=1 << 20)
-        self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _stop(self):
         if self._listener:

@@ -1,6 +1,7 @@
 """A real server that comes and goes."""
 
 import harness
+import ports
 from tracker import Tracker
 
 
@@ -9,7 +10,7 @@ class Site:
 
     def __init__(self, binary, database, *options, authority=None):
         self.binary, self.database, self.options, self.authority = binary, database, options, authority
-        self.server = self._serve("127.0.0.1:0")
+        self.server = self._serve(ports.free_address())
         self.url = self.server.url
         world = harness.World(self.server)
         self.admin = world.user()

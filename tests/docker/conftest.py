@@ -8,9 +8,9 @@ import sys
 import pytest
 
 import engine
-from stack import Stack
 
-sys.path.insert(0, str(engine.ROOT / "tests" / "api"))  # the requests of trackers, and how they are replayed
+sys.path.insert(0, str(engine.ROOT / "tests" / "api"))  # the requests of trackers, and how they are replayed; ports
+from stack import Stack  # noqa: E402
 
 
 def pytest_configure():

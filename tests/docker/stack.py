@@ -3,13 +3,13 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
 import requests
 
 import engine
+import ports
 from engine import ROOT, docker, inspect
 
 # What the image is built from, and what the manual's commands need.
@@ -32,12 +32,6 @@ def until(condition, what, seconds=PATIENCE):
         time.sleep(0.2)
 
 
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 def commands(document, heading):
     """What stands behind the dollars below a heading, as one script."""
     text = (ROOT / document).read_text()
@@ -58,7 +52,7 @@ class Stack:
         self.project = f"carbond-test-{os.getpid()}"
         self.image = f"{self.project}:old"
         self.missing = []  # images that could neither be pulled nor made
-        self.ports = {name: str(free_port()) for name in PORTS}
+        self.ports = {name: str(ports.free_port()) for name in PORTS}
         self.settings = {"COMPOSE_PROJECT_NAME": self.project, "CARBOND_IMAGE": self.image, **self.ports, **NETWORK}
         for name in IMAGES:
             found = images.stand_in(defaults()[name])
