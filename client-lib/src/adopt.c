@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { UNFINISHED_FOR = 60 /* s */ };
+
 /* -- what a directory holds ---------------------------------------------------------------------------------------------- */
 
 /* No spool gets there by counting; and there is room for more beyond it. */
@@ -274,6 +276,13 @@ static bool is_spool_name(const char *name, uint32_t *server) {
     return strncmp(name, again, 8) == 0;
 }
 
+/* A fork meanwhile would give the child the lock. */
+static void remove_unfinished(const struct adoption *adoption, const char *name) {
+    pthread_mutex_lock(adoption->lock);
+    directory_remove_unfinished(adoption->root, name, clock_wall() / 1000000 - UNFINISHED_FOR);
+    pthread_mutex_unlock(adoption->lock);
+}
+
 static void visit_root(void *context, const char *name) {
     struct adoption *adoption = context;
     struct spool *spool = adoption->spool;
@@ -283,7 +292,7 @@ static void visit_root(void *context, const char *name) {
         return;
     if (*name == '.') { /* it is being made just now, or its maker was killed */
         if (is_spool_name(name + 1, &server))
-            directory_remove_unfinished(adoption->root, name);
+            remove_unfinished(adoption, name);
         return;
     }
     if (!is_spool_name(name, &server)) {

@@ -1,7 +1,5 @@
 #include "directory.h"
 
-#include "clock.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, UNFINISHED_FOR = 60 /* s */ };
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, ATTEMPTS = 3 };
 
 /* A new directory is there for good when the one above it has been forced to the disk. */
 static void make_one(char *path) {
@@ -89,6 +87,20 @@ static int open_locked(int parent, const char *name, int flags, int *directory, 
     return problem;
 }
 
+void directory_remove_unfinished(int parent, const char *name, int64_t before) {
+    struct stat file;
+    int directory, lock;
+    if (*name != '.' || fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) != 0 || file.st_mtime >= before ||
+        open_locked(parent, name, O_RDWR | O_CREAT, &directory, &lock) != 0)
+        return;
+    /* It may have got its name just before. Or its maker, who found it locked, has made another under this one: that is not
+     * empty, or missed at once. */
+    if (directory_is(parent, name, directory) && unlinkat(directory, "lock", 0) == 0)
+        unlinkat(parent, name, AT_REMOVEDIR);
+    close(directory);
+    close(lock);
+}
+
 static void remove_hidden(int parent, const char *hidden) {
     char lock[NAME_MAX + sizeof "/lock"];
     snprintf(lock, sizeof lock, "%s/lock", hidden);
@@ -96,17 +108,8 @@ static void remove_hidden(int parent, const char *hidden) {
     unlinkat(parent, hidden, AT_REMOVEDIR);
 }
 
-void directory_remove_unfinished(int parent, const char *name) {
-    struct stat file;
-    if (*name == '.' && fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
-        clock_wall() / 1000000 - file.st_mtime > UNFINISHED_FOR)
-        remove_hidden(parent, name);
-}
-
 /* It gets its name when it is locked: nobody who looks for orphans sees it before. */
-int directory_make_locked(int parent, const char *name, int *directory, int *lock) {
-    char hidden[NAME_MAX + 1];
-    snprintf(hidden, sizeof hidden, ".%s", name);
+static int make_locked(int parent, const char *hidden, const char *name, int *directory, int *lock) {
     if (mkdirat(parent, hidden, 0700) != 0)
         return errno;
     int problem = open_locked(parent, hidden, O_RDWR | O_CREAT, directory, lock);
@@ -118,6 +121,16 @@ int directory_make_locked(int parent, const char *name, int *directory, int *loc
     }
     if (problem != 0)
         remove_hidden(parent, hidden);
+    return problem;
+}
+
+/* Until it is locked, it may be taken for one that was left unfinished, by a file system's clock that is far from ours. */
+int directory_make_locked(int parent, const char *name, int *directory, int *lock) {
+    char hidden[NAME_MAX + 1];
+    snprintf(hidden, sizeof hidden, ".%s", name);
+    int problem = make_locked(parent, hidden, name, directory, lock);
+    for (int i = 1; i < ATTEMPTS && (problem == EWOULDBLOCK || problem == ENOENT || problem == EEXIST); i++)
+        problem = make_locked(parent, hidden, name, directory, lock);
     return problem;
 }
 
