@@ -13,6 +13,7 @@ import pytest
 
 import harness
 
+LONGEST = datetime.timedelta(minutes=5)  # that a file of tests takes
 PARTITIONS = "select name from emission_partitions order by 1"
 
 
@@ -21,6 +22,12 @@ def month(offset, start=None):
     start = start or harness.now()
     months = start.year * 12 + start.month - 1 + offset
     return datetime.datetime(months // 12, months % 12 + 1, 1, tzinfo=harness.UTC)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def within_a_month():
+    """The tests reckon from the month in which they run: none may begin in one and end in the next."""
+    harness.until(lambda: month(1) - harness.now() > LONGEST, 2 * LONGEST.total_seconds(), "the next month")
 
 
 def partition(moment):
