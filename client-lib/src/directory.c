@@ -91,20 +91,24 @@ void directory_remove_unfinished(int parent, const char *name, int64_t before) {
     struct stat file;
     int directory, lock;
     if (*name != '.' || fstatat(parent, name, &file, AT_SYMLINK_NOFOLLOW) != 0 || file.st_mtime >= before ||
-        open_locked(parent, name, O_RDWR | O_CREAT, &directory, &lock) != 0)
+        unlinkat(parent, name, AT_REMOVEDIR) == 0 ||
+        open_locked(parent, name, O_RDWR, &directory, &lock) != 0)
         return;
-    /* It may have got its name just before. Or its maker, who found it locked, has made another under this one: that is not
-     * empty, or missed at once. */
-    if (directory_is(parent, name, directory) && unlinkat(directory, "lock", 0) == 0)
-        unlinkat(parent, name, AT_REMOVEDIR);
+    /* By now it may have its final name. Or its maker found it locked, removed it and made another of that name: it is not
+     * empty, or its maker misses it and tries again. */
+    bool emptied = directory_is(parent, name, directory) && unlinkat(directory, "lock", 0) == 0;
     close(directory);
-    close(lock);
+    close(lock); /* NFS keeps what is open in the directory, under another name */
+    if (emptied)
+        unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 static void remove_hidden(int parent, const char *hidden) {
-    char lock[NAME_MAX + sizeof "/lock"];
-    snprintf(lock, sizeof lock, "%s/lock", hidden);
-    unlinkat(parent, lock, 0);
+    int directory = openat(parent, hidden, OPEN_DIRECTORY | O_NOFOLLOW);
+    if (directory >= 0) {
+        unlinkat(directory, "lock", 0);
+        close(directory);
+    }
     unlinkat(parent, hidden, AT_REMOVEDIR);
 }
 
@@ -124,21 +128,27 @@ static int make_locked(int parent, const char *hidden, const char *name, int *di
     return problem;
 }
 
-/* Until it is locked, it may be taken for one that was left unfinished, by a file system's clock that is far from ours. */
+static bool is_disturbed(int problem) {
+    return problem == EWOULDBLOCK || problem == ENOENT || problem == EEXIST || problem == ESTALE;
+}
+
+/* Until it is locked, others may think that it was left behind, by a file system's clock that is far from theirs. */
 int directory_make_locked(int parent, const char *name, int *directory, int *lock) {
     char hidden[NAME_MAX + 1];
     snprintf(hidden, sizeof hidden, ".%s", name);
+    *directory = *lock = -1;
     int problem = make_locked(parent, hidden, name, directory, lock);
-    for (int i = 1; i < ATTEMPTS && (problem == EWOULDBLOCK || problem == ENOENT || problem == EEXIST); i++)
+    for (int i = 1; i < ATTEMPTS && is_disturbed(problem); i++)
         problem = make_locked(parent, hidden, name, directory, lock);
     return problem;
 }
 
 int directory_take(int parent, const char *name, int *directory, int *lock) {
-    /* Reading is enough to lock, so that a read-only spool can be taken as well. The lock is missing where its last owner
-     * ended while removing the directory. */
-    int problem = open_locked(parent, name, O_RDONLY, directory, lock);
-    return problem == ENOENT ? open_locked(parent, name, O_RDWR | O_CREAT, directory, lock) : problem;
+    /* The lock is missing where its last owner ended while removing the directory. NFS locks only what is open for writing;
+     * elsewhere reading is enough, so that a read-only spool can be taken as well. */
+    int problem = open_locked(parent, name, O_RDWR | O_CREAT, directory, lock);
+    bool is_read_only = problem == EROFS || problem == EACCES;
+    return is_read_only ? open_locked(parent, name, O_RDONLY, directory, lock) : problem;
 }
 
 static int is_entry(const struct dirent *entry) {

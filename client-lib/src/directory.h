@@ -7,11 +7,12 @@
 /* Opens a directory, making it and those above it (0700) where they are missing. -1 and errno. */
 int directory_make_path(const char *path);
 
-/* Makes and opens a new directory with a file `lock`, and locks it. 0, or an errno. */
+/* Makes and opens a new directory with a file `lock`, and locks it. 0, or an errno: EWOULDBLOCK, ENOENT, EEXIST and ESTALE
+ * where others removed it each time that it was tried. Nothing is open then, and both are -1. */
 int directory_make_locked(int parent, const char *name, int *directory, int *lock);
 
 /* Removes what directory_make_locked was making when its process was killed, if that was before a time (seconds since 1970)
- * of the file system's clock. What it is making still is spared, whatever that clock says. */
+ * of the file system's clock. What it is making still is spared once it is locked, whatever that clock says. */
 void directory_remove_unfinished(int parent, const char *name, int64_t before);
 
 /* Opens a directory and locks it, if nobody else does. 0; EWOULDBLOCK: somebody does; or another errno. Nothing is open

@@ -42,7 +42,9 @@ def _is_free(port):
 
 def free_port():
     _, ports = _own()
-    return next(port for port in itertools.islice(ports, SIZE) if _is_free(port))
+    found = next(filter(_is_free, itertools.islice(ports, SIZE)), None)
+    assert found, "all ports of this process are taken"
+    return found
 
 
 def free_address():

@@ -15,6 +15,11 @@
 
 enum { MADE = 3000 };
 
+int __real_flock(int fd, int operation);
+int __wrap_flock(int fd, int operation);
+int __real_unlinkat(int directory, const char *name, int flags);
+int __wrap_unlinkat(int directory, const char *name, int flags);
+
 static char parent_path[] = "/tmp/carbond-directory-XXXXXX";
 static int parent;
 
@@ -35,6 +40,45 @@ static bool is_there(const char *name) {
 static void tidy(void *context, const char *name) {
     (void)context;
     directory_remove_unfinished(parent, name, INT64_MAX);
+}
+
+/* What happens just before the next call of each, once. */
+static void (*before_flock)(void), (*before_unlink)(void);
+static bool like_nfs;
+
+static void call_once(void (**hook)(void)) {
+    void (*now)(void) = *hook;
+    if (!now)
+        return;
+    *hook = NULL;
+    now();
+}
+
+int __wrap_flock(int fd, int operation) {
+    call_once(&before_flock);
+    if (like_nfs && (operation & LOCK_EX) != 0 && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY) {
+        errno = EBADF;
+        return -1;
+    }
+    return __real_flock(fd, operation);
+}
+
+int __wrap_unlinkat(int directory, const char *name, int flags) {
+    if (flags == 0)
+        call_once(&before_unlink);
+    return __real_unlinkat(directory, name, flags);
+}
+
+static void count_file(void *count, const char *name) {
+    (void)name;
+    ++*(int *)count;
+}
+
+static int open_files(void) {
+    int count = 0, files = open("/proc/self/fd", O_RDONLY | O_DIRECTORY);
+    assert_true(directory_each(files, count_file, &count));
+    close(files);
+    return count;
 }
 
 static void test_what_a_killed_process_left_goes(void **state) {
@@ -86,6 +130,109 @@ static void adopt_empty(void *context, const char *name) {
     close(lock);
 }
 
+/* -- one moment after another -------------------------------------------------------------------------------------------- */
+
+static int lock_of_another = -1;
+
+static void tidy_made(void) {
+    tidy(NULL, ".made");
+}
+
+static void replace_lock(void) {
+    assert_int_equal(unlinkat(parent, ".made/lock", 0), 0);
+    close(openat(parent, ".made/lock", O_RDWR | O_CREAT, 0600));
+}
+
+/* As a maker does that has found the first one locked. */
+static void make_another(void) {
+    assert_int_equal(unlinkat(parent, ".made/lock", 0) | unlinkat(parent, ".made", AT_REMOVEDIR), 0);
+    assert_int_equal(mkdirat(parent, ".made", 0700), 0);
+    lock_of_another = openat(parent, ".made/lock", O_RDWR | O_CREAT, 0600);
+    assert_int_equal(flock(lock_of_another, LOCK_EX | LOCK_NB), 0);
+}
+
+static void find_it_locked(void) {
+    int lock = openat(parent, ".made/lock", O_RDWR);
+    assert_int_equal(flock(lock, LOCK_EX | LOCK_NB), -1);
+    assert_int_equal(errno, EWOULDBLOCK);
+    close(lock);
+}
+
+static void give_it_its_name(void) {
+    assert_int_equal(renameat(parent, ".made", parent, "made"), 0);
+}
+
+static void test_disturbed_while_it_is_made(void **state) {
+    (void)state;
+    void (*const disturbances[])(void) = {tidy_made, replace_lock};
+    int files = open_files();
+    for (size_t i = 0; i < COUNT(disturbances); i++) {
+        int directory, lock;
+        before_flock = disturbances[i];
+        assert_int_equal(directory_make_locked(parent, "made", &directory, &lock), 0);
+        assert_true(directory_is(directory, "lock", lock) && directory_is(parent, "made", directory));
+        close(directory);
+        close(lock);
+        adopt_empty(NULL, "made");
+    }
+    assert_int_equal(open_files(), files);
+}
+
+static void test_whoever_tidies_spares_another(void **state) {
+    (void)state;
+    int files = open_files();
+    assert_int_equal(mkdirat(parent, ".made", 0700), 0);
+    close(openat(parent, ".made/lock", O_RDWR | O_CREAT, 0600));
+    before_unlink = make_another;
+    tidy(NULL, ".made");
+    assert_true(directory_is(parent, ".made/lock", lock_of_another));
+    close(lock_of_another);
+
+    before_unlink = find_it_locked;
+    tidy(NULL, ".made");
+    assert_null(before_unlink);
+    assert_false(is_there(".made"));
+
+    assert_int_equal(mkdirat(parent, ".made", 0700), 0);
+    close(openat(parent, ".made/lock", O_RDWR | O_CREAT, 0600));
+    before_flock = give_it_its_name;
+    tidy(NULL, ".made");
+    assert_true(is_there("made/lock"));
+    adopt_empty(NULL, "made");
+    assert_int_equal(open_files(), files);
+}
+
+/* It takes an exclusive lock only on what is open for writing. */
+static void test_taken_on_nfs(void **state) {
+    (void)state;
+    int directory, lock;
+    assert_int_equal(directory_make_locked(parent, "made", &directory, &lock), 0);
+    close(directory);
+    close(lock);
+    like_nfs = true;
+    adopt_empty(NULL, "made");
+    like_nfs = false;
+}
+
+/* Somebody who may write there puts a link in its place. */
+static void test_no_link_is_followed(void **state) {
+    (void)state;
+    assert_int_equal(mkdirat(parent, "victim", 0700), 0);
+    close(openat(parent, "victim/lock", O_RDWR | O_CREAT, 0600));
+    assert_int_equal(symlinkat("victim", parent, ".made"), 0);
+    tidy(NULL, ".made");
+    int directory = 0, lock = 0;
+    assert_int_equal(directory_take(parent, ".made", &directory, &lock), ENOTDIR);
+    directory = lock = 0;
+    assert_int_equal(directory_make_locked(parent, "made", &directory, &lock), EEXIST);
+    assert_true(directory == -1 && lock == -1);
+    assert_true(is_there("victim/lock"));
+    assert_int_equal(unlinkat(parent, ".made", 0), 0);
+    adopt_empty(NULL, "victim");
+}
+
+/* -- all at once --------------------------------------------------------------------------------------------------------- */
+
 static void *tidy_all_the_time(void *over) {
     while (!atomic_load((atomic_bool *)over))
         directory_each(parent, tidy, NULL);
@@ -122,8 +269,6 @@ static void test_made_while_somebody_tidies(void **state) {
     atomic_store(&over, true);
     pthread_join(tidier, NULL);
     directory_each(parent, tidy, NULL);
-    directory_each(parent, adopt_empty,
-                   NULL); /* whoever tidied may have come late, and made a lock where its owner was gone */
     assert_int_equal(stolen, 0);
     assert_int_equal(strange, 0);
     assert_in_range(made, MADE / 2, MADE);
@@ -134,6 +279,10 @@ int main(void) {
         cmocka_unit_test(test_what_a_killed_process_left_goes),
         cmocka_unit_test(test_what_is_being_made_stays),
         cmocka_unit_test(test_what_is_whole_stays),
+        cmocka_unit_test(test_disturbed_while_it_is_made),
+        cmocka_unit_test(test_whoever_tidies_spares_another),
+        cmocka_unit_test(test_taken_on_nfs),
+        cmocka_unit_test(test_no_link_is_followed),
         cmocka_unit_test(test_made_while_somebody_tidies),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
