@@ -120,8 +120,7 @@ static void test_what_is_whole_stays(void **state) {
 }
 
 /* As the next client does that finds it. */
-static void adopt_empty(void *context, const char *name) {
-    (void)context;
+static void adopt_empty(const char *name) {
     int directory, lock;
     assert_int_equal(directory_take(parent, name, &directory, &lock), 0);
     assert_true(directory_holds_only_lock(directory));
@@ -173,7 +172,7 @@ static void test_disturbed_while_it_is_made(void **state) {
         assert_true(directory_is(directory, "lock", lock) && directory_is(parent, "made", directory));
         close(directory);
         close(lock);
-        adopt_empty(NULL, "made");
+        adopt_empty("made");
     }
     assert_int_equal(open_files(), files);
 }
@@ -198,7 +197,7 @@ static void test_whoever_tidies_spares_another(void **state) {
     before_flock = give_it_its_name;
     tidy(NULL, ".made");
     assert_true(is_there("made/lock"));
-    adopt_empty(NULL, "made");
+    adopt_empty("made");
     assert_int_equal(open_files(), files);
 }
 
@@ -210,7 +209,7 @@ static void test_taken_on_nfs(void **state) {
     close(directory);
     close(lock);
     like_nfs = true;
-    adopt_empty(NULL, "made");
+    adopt_empty("made");
     like_nfs = false;
 }
 
@@ -228,7 +227,7 @@ static void test_no_link_is_followed(void **state) {
     assert_true(directory == -1 && lock == -1);
     assert_true(is_there("victim/lock"));
     assert_int_equal(unlinkat(parent, ".made", 0), 0);
-    adopt_empty(NULL, "victim");
+    adopt_empty("victim");
 }
 
 /* -- all at once --------------------------------------------------------------------------------------------------------- */
