@@ -214,19 +214,27 @@ static void test_taken_on_nfs(void **state) {
 }
 
 /* Somebody who may write there puts a link in its place. */
+static void put_a_link(void) {
+    lock_of_another = openat(parent, ".made/lock", O_RDWR);
+    assert_int_equal(flock(lock_of_another, LOCK_EX | LOCK_NB), 0);
+    assert_int_equal(renameat(parent, ".made", parent, "moved"), 0);
+    assert_int_equal(symlinkat("victim", parent, ".made"), 0);
+}
+
 static void test_no_link_is_followed(void **state) {
     (void)state;
     assert_int_equal(mkdirat(parent, "victim", 0700), 0);
     close(openat(parent, "victim/lock", O_RDWR | O_CREAT, 0600));
-    assert_int_equal(symlinkat("victim", parent, ".made"), 0);
-    tidy(NULL, ".made");
     int directory = 0, lock = 0;
-    assert_int_equal(directory_take(parent, ".made", &directory, &lock), ENOTDIR);
-    directory = lock = 0;
+    before_flock = put_a_link;
     assert_int_equal(directory_make_locked(parent, "made", &directory, &lock), EEXIST);
     assert_true(directory == -1 && lock == -1);
+    close(lock_of_another);
+    tidy(NULL, ".made");
+    assert_int_equal(directory_take(parent, ".made", &directory, &lock), ENOTDIR);
     assert_true(is_there("victim/lock"));
     assert_int_equal(unlinkat(parent, ".made", 0), 0);
+    adopt_empty("moved");
     adopt_empty("victim");
 }
 
